@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of verbs, and help made from it. dsm.1 says the same at more length.
+ */
+#include "cli.h"
+
+#include <string.h>
+
+const struct verb verbs[] = {
+	{ .name = "ls", .bit = VERB_LS, .max_args = 1, .run = verb_ls,
+	  .args = "[-g|-o] [GLOB]",
+	  .summary = "list cells, groups or owners",
+	  .text = "Lists the cells whose name matches GLOB (all without one) in table order.\n"
+		"The name comes first in every format.",
+	  .examples = "dsm ls 'drilling.*'\ndsm ls --groups" },
+	{ .name = "info", .bit = VERB_INFO, .max_args = -1, .run = verb_info,
+	  .args = "[-m] [NAME]…",
+	  .summary = "describe the region, a group, a cell or an owner",
+	  .text = "Without NAME: the region. For a group it states the rule for the number of\n"
+		"slots K >= 1 + ceil(p99 of a read / commit interval); with --measure it\n"
+		"watches the group for about a second and says which K that asks for.",
+	  .examples = "dsm info\ndsm info drilling --measure" },
+	{ .name = "get", .synonym = "peek", .bit = VERB_GET, .min_args = 1, .max_args = -1,
+	  .run = verb_get,
+	  .args = "[-t] [-i S] NAME|GLOB…",
+	  .summary = "print values",
+	  .text = "Cells of one group come from one commit, never a mix of two. A group's name\n"
+		"stands for all its cells. Ends with status 4 if a value is stale, bad or was\n"
+		"never written; it is printed nevertheless.",
+	  .examples = "dsm get drilling.rop 'mud.*'\ndsm get -t drilling.rop\n"
+		"dsm get --format csv -i 1 --count 60 'drilling.*' > minute.csv" },
+	{ .name = "set", .synonym = "poke", .bit = VERB_SET, .min_args = 2, .max_args = -1,
+	  .run = verb_set,
+	  .args = "[--owner ROLE] NAME VALUE [NAME VALUE]…",
+	  .summary = "set cells: by request, or as their owner",
+	  .text = "Asks the owner of each cell to set it. With --owner it claims the role\n"
+		"itself and commits all values in one step; the role is given back at the end,\n"
+		"so those groups then read as stale until somebody owns them again.\n"
+		"bool: true or false; bytes: hexadecimal. All names and values are checked\n"
+		"before the first is sent.",
+	  .examples = "dsm set pump.setpoint 62.5\n"
+		"dsm set --owner operator panel.brake 1.5 panel.mode auto" },
+	{ .name = "watch", .bit = VERB_WATCH, .min_args = 1, .max_args = -1, .run = verb_watch,
+	  .args = "[-c] [-i S] [-n N] NAME|GLOB…",
+	  .summary = "print values as they change",
+	  .text = "Prints every cell once and then each change of value, quality or staleness;\n"
+		"with --changes only the changes. With -i S: every cell every S seconds, or\n"
+		"with --changes the changed ones. Commits that were overwritten before they\n"
+		"could be read are reported on standard error. Ctrl-C ends it with status 0.",
+	  .examples = "dsm watch 'drilling.*'\ndsm watch --format jsonl --changes drilling.rop\n"
+		"dsm watch --once 'mud.*'" },
+	{ .name = "wait", .bit = VERB_WAIT, .min_args = 1, .max_args = 1, .run = verb_wait,
+	  .args = "[--since SEQ] [--value [OP]VALUE] [--timeout S] GROUP|CELL",
+	  .summary = "wait for a commit, a change or a value",
+	  .text = "GROUP: until its next commit, or one after SEQ. CELL: until its value or\n"
+		"quality changes; with --value until it is VALUE (and current), or compares so\n"
+		"to it. Prints what it saw. Status 3 when --timeout passes first.",
+	  .examples = "dsm wait --timeout 5 drilling\ndsm wait --value '>=1500' bit.depth\n"
+		"dsm wait --value true pump.running && echo running" },
+	{ .name = "dump", .bit = VERB_DUMP, .max_args = 1, .run = verb_dump,
+	  .args = "[GLOB]",
+	  .summary = "everything about every cell",
+	  .text = "Value, unit, quality, staleness, age, commit number, epoch, type, range,\n"
+		"precision, owner and description of the matching cells, in table order.",
+	  .examples = "dsm dump --format json > table.json\ndsm dump 'mud.*'" },
+	{ .name = "add", .bit = VERB_ADD, .min_args = 2, .max_args = 2, .run = verb_add,
+	  .args = "[--min N] [--max N] CELL DELTA",
+	  .summary = "add to a number, print the value before",
+	  .text = "Exactly once, whoever else adds: a counter, a semaphore, a ticket. With\n"
+		"--min or --max a result outside is refused (status 1, nothing changed, the\n"
+		"value is printed all the same).",
+	  .examples = "dsm add queue.ticket 1\ndsm add --min 0 pool.free -1" },
+	{ .name = "stat", .bit = VERB_STAT, .run = verb_stat,
+	  .args = "[-c] [-i S] [-n N]",
+	  .summary = "counters of the engine and of this handle",
+	  .text = "Counters of the engine are read from its memory; it is not asked. With -i\n"
+		"every S seconds, with rates.",
+	  .examples = "dsm stat\ndsm stat -i 1 --changes" },
+	{ .name = "ps", .bit = VERB_PS, .run = verb_ps,
+	  .args = "[-i S] [-n N]",
+	  .summary = "clients of the engine",
+	  .text = "Session, process, user, program, role, transport, address, age and messages\n"
+		"of every client. Asks the engine: one round trip.",
+	  .examples = "dsm ps\ndsm ps --format json" },
+	{ .name = "help", .bit = VERB_HELP, .max_args = 1, .run = verb_help,
+	  .args = "[VERB]",
+	  .summary = "help for a verb",
+	  .text = "With --format raw: verbs or options only, for completion.",
+	  .examples = "dsm help watch" },
+	{ .name = "version", .bit = VERB_VERSION, .run = verb_version,
+	  .args = "",
+	  .summary = "version of dsm, of the memory layout and of the control messages",
+	  .text = "An engine and a client of different layouts refuse each other.",
+	  .examples = "dsm version" },
+};
+const size_t verbs_count = sizeof verbs / sizeof verbs[0];
+
+const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < verbs_count; i++)
+		if (strcmp(verbs[i].name, name) == 0 ||
+		    (verbs[i].synonym && strcmp(verbs[i].synonym, name) == 0))
+			return &verbs[i];
+	return NULL;
+}
+
+static void print_indented(FILE *file, const char *text, const char *before)
+{
+	while (*text) {
+		int len = (int)strcspn(text, "\n");
+		fprintf(file, "%s%.*s\n", before, len, text);
+		text += len;
+		text += *text == '\n';
+	}
+}
+
+void help_program(FILE *file)
+{
+	fputs("dsm: look at and change the cell table of an engine\n\n"
+		"usage: dsm [OPTION]… VERB [ARGUMENT]…\n\n", file);
+	for (size_t i = 0; i < verbs_count; i++) {
+		const struct verb *verb = &verbs[i];
+		char names[24];
+		snprintf(names, sizeof names, "%s%s%s", verb->name, verb->synonym ? ", " : "",
+			verb->synonym ? verb->synonym : "");
+		fprintf(file, "  %-12s %s\n", names, verb->summary);
+	}
+	fputs("\nOptions of every verb:\n", file);
+	options_print(file, VERB_ALL, false);
+	fputs("\nExit status: 0 ok, 1 not found or refused, 2 usage, 3 timeout,\n"
+		"4 stale or bad quality (value still printed).\n\n"
+		"Example:\n  dsm -u rig get 'drilling.*'\n"
+		"`dsm help VERB` tells more; man dsm tells all.\n", file);
+}
+
+void help_verb(FILE *file, const struct verb *verb)
+{
+	fprintf(file, "dsm %s: %s\n\nusage: dsm [OPTION]… %s %s\n\n", verb->name, verb->summary,
+		verb->name, verb->args);
+	print_indented(file, verb->text, "");
+	if (verb->synonym)
+		fprintf(file, "Synonym: %s\n", verb->synonym);
+	fputs("\nOptions:\n", file);
+	options_print(file, verb->bit, false);
+	options_print(file, VERB_ALL, false);
+	fputs("\nExample:\n", file);
+	print_indented(file, verb->examples, "  ");
+}
+
+static bool wants_raw(const struct cli *cli)
+{
+	return cli->set.format && strcmp(cli->set.format, "raw") == 0;
+}
+
+enum status verb_help(struct cli *cli)
+{
+	const struct verb *verb = cli->n_args ? verb_find(cli->args[0]) : NULL;
+
+	if (cli->n_args && !verb)
+		return cli_usage(cli, "no verb \"%s\"", cli->args[0]);
+	if (wants_raw(cli) && verb) {
+		options_print(stdout, verb->bit, true);
+	} else if (wants_raw(cli)) {
+		for (size_t i = 0; i < verbs_count; i++)
+			fprintf(stdout, "%s\n%s%s", verbs[i].name,
+				verbs[i].synonym ? verbs[i].synonym : "", verbs[i].synonym ? "\n" : "");
+	} else if (verb) {
+		help_verb(stdout, verb);
+	} else {
+		help_program(stdout);
+	}
+	return STATUS_OK;
+}
+
+enum status verb_version(struct cli *cli)
+{
+	(void)cli;
+	fprintf(stdout, "dsm %s (layout %d, control %d)\n", DSM_VERSION, DSM_LAYOUT_VERSION,
+		DSM_CONTROL_VERSION);
+	return STATUS_OK;
+}
