@@ -90,6 +90,7 @@ static void check_reader(const struct cli *cli)
 void cli_sleep_until(const struct cli *cli, uint64_t until_ns)
 {
 	for (;;) {
+		check_reader(cli);
 		uint64_t now = now_ns();
 		if (now >= until_ns || cli_ended(cli))
 			return;
@@ -102,7 +103,6 @@ void cli_sleep_until(const struct cli *cli, uint64_t until_ns)
 			return;
 		struct timespec pause = { .tv_nsec = (long)left };
 		nanosleep(&pause, NULL);
-		check_reader(cli);
 	}
 }
 

@@ -12,47 +12,22 @@
 #include <string.h>
 
 struct json_state {
+	char **keys;       /* of the columns in force, encoded once */
+	size_t n;
 	bool lines;
 	bool any;          /* an object was written */
 };
 
-/* Length of the valid UTF-8 sequence at `text`, or 0. */
-static size_t utf8_len(const unsigned char *text, size_t len)
-{
-	static const struct { unsigned char mask, lead; size_t len; uint32_t least; } forms[] = {
-		{ 0x80, 0x00, 1, 0 }, { 0xe0, 0xc0, 2, 0x80 }, { 0xf0, 0xe0, 3, 0x800 },
-		{ 0xf8, 0xf0, 4, 0x10000 },
-	};
-
-	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-		if ((text[0] & forms[i].mask) != forms[i].lead)
-			continue;
-		if (forms[i].len > len)
-			return 0;
-		uint32_t point = text[0] & (unsigned char)~forms[i].mask;
-		for (size_t k = 1; k < forms[i].len; k++) {
-			if ((text[k] & 0xc0) != 0x80)
-				return 0;
-			point = point << 6 | (text[k] & 0x3f);
-		}
-		if (point < forms[i].least || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-			return 0;
-		return forms[i].len;
-	}
-	return 0;
-}
-
 /* A copy with U+FFFD in place of what is not UTF-8; a table may come from anywhere. */
 static json_t *repaired(const char *text, size_t len)
 {
-	const unsigned char *in = (const unsigned char *)text;
 	char *copy = malloc(len * 3 + 1);
 	size_t n = 0;
 
 	if (!copy)
 		return NULL;
 	for (size_t i = 0; i < len;) {
-		size_t take = utf8_len(in + i, len - i);
+		size_t take = utf8_len(text + i, len - i);
 		memcpy(copy + n, take ? text + i : "\xef\xbf\xbd", take ? take : 3);
 		n += take ? take : 3;
 		i += take ? take : 1;
@@ -110,9 +85,31 @@ static int open_json(struct out *out)
 	return 0;
 }
 
+static void free_keys(struct json_state *state)
+{
+	for (size_t i = 0; i < state->n && state->keys; i++)
+		free(state->keys[i]);
+	free(state->keys);
+	state->keys = NULL;
+	state->n = 0;
+}
+
 static void begin_json(struct out *out)
 {
-	(void)out;
+	struct json_state *state = out->state;
+
+	free_keys(state);
+	state->keys = calloc(out->n, sizeof *state->keys);
+	state->n = out->n;
+	for (size_t i = 0; i < out->n && state->keys; i++) {
+		json_t *key = json_string(out->columns[i].key);
+		state->keys[i] = json_dumps(key, JSON_ENCODE_ANY);
+		json_decref(key);
+		if (!state->keys[i])
+			out->error = -ENOMEM;
+	}
+	if (!state->keys)
+		out->error = -ENOMEM;
 }
 
 static void row_json(struct out *out, const struct field *fields)
@@ -126,7 +123,7 @@ static void row_json(struct out *out, const struct field *fields)
 	for (size_t i = 0; i < out->n; i++) {
 		if (i > 0)
 			fputc(',', out->file);
-		put_json(out->file, out->columns[i].key, strlen(out->columns[i].key));
+		fputs(state->keys[i], out->file);
 		fputc(':', out->file);
 		put_field(out->file, &fields[i]);
 	}
@@ -146,6 +143,7 @@ static void close_json(struct out *out)
 
 	if (!state->lines)
 		fputs(state->any ? "\n]\n" : "[]\n", out->file);
+	free_keys(state);
 	free(state);
 }
 

@@ -13,6 +13,7 @@
 #define BLOCK_ROWS 1024u
 /* A field wider than this is cut: one long string must not push the others off the screen. */
 #define FIELD_WIDTH_MAX 60u
+#define HEADING_SIZE 64
 
 static const char *title_of(const struct column *column)
 {
@@ -24,23 +25,33 @@ static const char *unit_of(const struct column *column)
 	return column->unit ? column->unit : "";
 }
 
-/* One line, no tabs, nothing a terminal would obey. */
+/* C0 and C1 control characters, as far as they are no sequence of their own. */
+static bool is_control(const char *text, size_t len)
+{
+	unsigned char c = (unsigned char)text[0];
+
+	return c < 0x20 || c == 0x7f || (len == 2 && c == 0xc2 && (unsigned char)text[1] < 0xa0);
+}
+
+/* One line, no tabs, nothing a terminal would obey, nothing but UTF-8. */
 static void put_escaped(FILE *file, const char *text, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-		if (c == '\\')
+	size_t take;
+
+	for (size_t i = 0; i < len; i += take) {
+		size_t valid = utf8_len(text + i, len - i);
+		take = valid ? valid : 1;
+		if (text[i] == '\\')
 			fputs("\\\\", file);
-		else if (c == '\n')
+		else if (text[i] == '\n')
 			fputs("\\n", file);
-		else if (c == '\t')
+		else if (text[i] == '\t')
 			fputs("\\t", file);
-		else if (c < 0x20 || c == 0x7f)
-			fprintf(file, "\\x%02x", c);
-		else if (c == 0xc2 && i + 1 < len && ((unsigned char)text[i + 1] & 0xe0) == 0x80)
-			fprintf(file, "\\x%02x", (unsigned char)text[++i]); /* C1 controls */
+		else if (!valid || is_control(text + i, take))
+			for (size_t k = 0; k < take; k++)
+				fprintf(file, "\\x%02x", (unsigned char)text[i + k]);
 		else
-			fputc(c, file);
+			fwrite(text + i, 1, take, file);
 	}
 }
 
@@ -124,9 +135,19 @@ static void free_arrays(struct table_state *state)
 	state->widths = NULL;
 }
 
+/* Title, with the unit where the numbers do not carry it. */
+static const char *heading(const struct column *column, char text[HEADING_SIZE])
+{
+	if (!column->right || !*unit_of(column))
+		return title_of(column);
+	snprintf(text, HEADING_SIZE, "%s %s", title_of(column), unit_of(column));
+	return text;
+}
+
 static void begin_table(struct out *out)
 {
 	struct table_state *state = out->state;
+	char text[HEADING_SIZE];
 
 	if (state->sets++ > 0)
 		fputc('\n', out->file);
@@ -139,7 +160,7 @@ static void begin_table(struct out *out)
 		out->error = -ENOMEM;
 	else if (!out->vertical)
 		for (size_t i = 0; i < out->n; i++)
-			state->widths[i] = width_of(title_of(&out->columns[i]));
+			state->widths[i] = width_of(heading(&out->columns[i], text));
 }
 
 static void put_padded(struct out *out, const char *text, unsigned width, bool right,
@@ -178,7 +199,8 @@ static void print_vertical(struct out *out, const struct field *fields)
 		width = w > width ? w : width;
 	}
 	for (size_t i = 0; i < out->n; i++) {
-		const char *unit = unit_of(&out->columns[i]);
+		bool bare = fields[i].kind == FIELD_TIME || field_is_none(&fields[i]);
+		const char *unit = bare ? "" : unit_of(&out->columns[i]);
 		char *text = table_text(state, &fields[i]);
 		put_padded(out, title_of(&out->columns[i]), width, false, false, colour_of(TONE_DIM));
 		fprintf(out->file, "%s%s%s\n", text ? text : "", *unit ? " " : "", unit);
@@ -189,12 +211,13 @@ static void print_vertical(struct out *out, const struct field *fields)
 static void flush_table(struct out *out)
 {
 	struct table_state *state = out->state;
+	char heads[HEADING_SIZE];
 
 	if (!state->fields || out->vertical)
 		return;
 	if (state->header_due && state->rows > 0) {
 		for (size_t i = 0; i < out->n; i++)
-			put_padded(out, title_of(&out->columns[i]), state->widths[i],
+			put_padded(out, heading(&out->columns[i], heads), state->widths[i],
 				out->columns[i].right, i + 1 == out->n, colour_of(TONE_DIM));
 		state->header_due = false;
 	}

@@ -158,14 +158,47 @@ void print_hex(FILE *file, const void *bytes, size_t len)
 		fprintf(file, "%02x", byte[i]);
 }
 
+size_t utf8_len(const char *string, size_t len)
+{
+	static const struct { unsigned char mask, lead; size_t len; uint32_t least; } forms[] = {
+		{ 0x80, 0x00, 1, 0 }, { 0xe0, 0xc0, 2, 0x80 }, { 0xf0, 0xe0, 3, 0x800 },
+		{ 0xf8, 0xf0, 4, 0x10000 },
+	};
+	const unsigned char *text = (const unsigned char *)string;
+
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		if ((text[0] & forms[i].mask) != forms[i].lead)
+			continue;
+		if (forms[i].len > len)
+			return 0;
+		uint32_t point = text[0] & (unsigned char)~forms[i].mask;
+		for (size_t k = 1; k < forms[i].len; k++) {
+			if ((text[k] & 0xc0) != 0x80)
+				return 0;
+			point = point << 6 | (text[k] & 0x3f);
+		}
+		if (point < forms[i].least || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+			return 0;
+		return forms[i].len;
+	}
+	return 0;
+}
+
 /* Seconds with all their digits: exact, and a number in every format. */
 static void print_seconds(FILE *file, int64_t ns)
 {
 	const char *sign = ns < 0 ? "-" : "";
 	uint64_t magnitude = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
 
-	fprintf(file, "%s%" PRIu64 ".%09" PRIu64, sign, magnitude / 1000000000u,
-		magnitude % 1000000000u);
+	char text[40];
+	int len = snprintf(text, sizeof text, "%s%" PRIu64 ".%09" PRIu64, sign,
+		magnitude / 1000000000u, magnitude % 1000000000u);
+
+	while (text[len - 1] == '0')
+		len--;
+	if (text[len - 1] == '.')
+		len--;
+	fwrite(text, 1, (size_t)len, file);
 }
 
 static void print_date(FILE *file, int64_t ns)
@@ -195,7 +228,8 @@ static void print_array(FILE *file, const struct field *field, bool people, cons
 	for (uint32_t i = 0; i < shown; i++) {
 		if (i > 0 || people)
 			fputc(' ', file);
-		print_f64(file, value->f64s[i], people ? field->precision : -1, none);
+		print_f64(file, value->f64s[i], people ? field->precision : -1,
+			*none ? none : "null");
 	}
 	if (shown < value->len)
 		fputs(" …", file);

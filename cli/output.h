@@ -107,6 +107,8 @@ void field_print(FILE *file, const struct field *field, bool people, const char 
 bool field_is_none(const struct field *field);
 /** A double, shortest exact or with `precision` digits, or `none`. */
 void print_f64(FILE *file, double value, int precision, const char *none);
+/** Length of the valid UTF-8 sequence at the start of `string`, or 0; len >= 1. */
+size_t utf8_len(const char *string, size_t len);
 /** Bytes in hexadecimal. */
 void print_hex(FILE *file, const void *bytes, size_t len);
 

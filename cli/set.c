@@ -113,13 +113,9 @@ static int set_all(struct cli *cli, const struct settings_list *settings,
 	return error;
 }
 
-static enum status commit_all(struct cli *cli, const struct settings_list *settings)
+static enum status commit_all(struct cli *cli, const struct settings_list *settings,
+	enum dsm_quality quality)
 {
-	enum dsm_quality quality = DSM_GOOD;
-
-	if (cli->set.quality && quality_of(cli->set.quality, &quality) != 0)
-		return cli_usage(cli, "no quality \"%s\": good, bad, forced, simulated",
-			cli->set.quality);
 	int error = set_all(cli, settings, quality);
 	if (!error)
 		return STATUS_OK;
@@ -132,17 +128,23 @@ enum status verb_set(struct cli *cli)
 {
 	struct settings_list settings = { 0 };
 	const char *owner = cli->set.owner;
+	enum dsm_quality quality = DSM_GOOD;
 	uint32_t flags = DSM_NO_REATTACH | (cli->set.take_over ? DSM_TAKE_OVER : 0);
 
 	if (cli->n_args % 2)
 		return cli_usage(cli, "\"%s\" has no value", cli->args[cli->n_args - 1]);
 	if (!owner && (cli->set.quality || cli->set.take_over))
 		return cli_usage(cli, "--quality and --take-over need --owner");
+	if (cli->set.quality && quality_of(cli->set.quality, &quality) != 0)
+		return cli_usage(cli, "no quality \"%s\": good, bad, forced, simulated",
+			cli->set.quality);
 	enum status status = cli_attach(cli, owner, flags);
 	if (!status)
 		status = parse_all(cli, &settings);
-	if (!status)
-		status = owner ? commit_all(cli, &settings) : request_all(cli, &settings);
+	if (!status && owner)
+		status = commit_all(cli, &settings, quality);
+	else if (!status)
+		status = request_all(cli, &settings);
 	free_settings(&settings);
 	return status;
 }

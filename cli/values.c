@@ -171,6 +171,7 @@ int show_group(struct show *show, size_t g, enum show_what what, int64_t time_ns
 	struct dsm_cell_info info;
 	struct dsm_sample sample;
 	bool any = what == SHOW_ALL;
+	bool only_changes = what == SHOW_CHANGES || what == SHOW_LATER;
 
 	for (size_t k = 0; k < n && show->left && !cli_ended(show->cli); k++) {
 		struct item *item = &sel->items[all ? k : sel->order[sel->groups[g].first + k]];
@@ -178,7 +179,7 @@ int show_group(struct show *show, size_t g, enum show_what what, int64_t time_ns
 		if (changed < 0)
 			return changed;
 		any |= changed;
-		if (is_wide(show) || what == SHOW_NONE || (what == SHOW_CHANGES && !changed))
+		if (is_wide(show) || what == SHOW_NONE || (only_changes && !changed))
 			continue;
 		int error = dsm_cell_info(sel->dsm, item->cell, &info);
 		if (error)
@@ -186,9 +187,17 @@ int show_group(struct show *show, size_t g, enum show_what what, int64_t time_ns
 		view_row(&show->view, show->cli->out, &info, &sample);
 		show->left--;
 	}
-	if (is_wide(show) && any && what != SHOW_NONE && show->left && !cli_ended(show->cli))
-		return wide_row(show, time_ns);
-	return 0;
+	if (is_wide(show) && any && what != SHOW_NONE)
+		show->pending = true;
+	return what == SHOW_LATER ? 0 : show_pending(show, time_ns);
+}
+
+int show_pending(struct show *show, int64_t time_ns)
+{
+	bool due = show->pending;
+
+	show->pending = false;
+	return due && show->left && !cli_ended(show->cli) ? wide_row(show, time_ns) : 0;
 }
 
 /* ---- get ---- */
@@ -248,5 +257,7 @@ enum status verb_get(struct cli *cli)
 	out_end(cli->out);
 	show_free(&rounds.show);
 	selection_free(&rounds.sel);
+	if (status == STATUS_STALE && cli->verb->bit == VERB_WATCH && !cli->set.once)
+		return STATUS_OK; /* who watches has seen it come and go */
 	return status;
 }

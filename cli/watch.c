@@ -17,6 +17,9 @@
 #define REFRESH_MS 250
 /* How often losses are reported. */
 #define REPORT_MS 1000
+/* Above so many cells a side-by-side row is printed per look and not per commit: rows as
+ * long as the table for each of its groups would grow with the square of the table. */
+#define ROW_PER_COMMIT_MAX 1000
 
 struct watching {
 	struct cli *cli;
@@ -67,10 +70,17 @@ static int begin_following(struct watching *watching, enum show_what what)
 	return error;
 }
 
+static bool may_go_on(const struct watching *watching)
+{
+	return watching->show.left && !cli_ended(watching->cli) &&
+		cli_remaining_ms(watching->cli, 1) > 0;
+}
+
 /* Every commit of the group that the cursor still gives. */
 static int drain(struct watching *watching, size_t g)
 {
 	struct picked *picked = &watching->sel.groups[g];
+	enum show_what what = watching->sel.n > ROW_PER_COMMIT_MAX ? SHOW_LATER : SHOW_CHANGES;
 	struct dsm_frame_info info;
 	uint64_t lost = 0;
 	int error;
@@ -80,11 +90,9 @@ static int drain(struct watching *watching, size_t g)
 			watching->lost += lost;
 		error = dsm_frame_info(picked->frame, &info);
 		if (!error)
-			error = show_group(&watching->show, g, SHOW_CHANGES, info.time_ns);
-		if (error || watching->show.left == 0 || cli_ended(watching->cli))
+			error = show_group(&watching->show, g, what, info.time_ns);
+		if (error || !may_go_on(watching))
 			return error;
-		if (cli_remaining_ms(watching->cli, 1) == 0)
-			return 0;
 		report_losses(watching, false);
 	}
 	return error == -EAGAIN ? 0 : error;
@@ -99,13 +107,13 @@ static int refresh(struct watching *watching)
 	if (now_ns() - watching->refreshed_ns < (uint64_t)REFRESH_MS * NS_PER_MS)
 		return 0;
 	watching->refreshed_ns = now_ns();
-	for (size_t g = 0; g < sel->n_groups && watching->show.left; g++) {
+	for (size_t g = 0; g < sel->n_groups && may_go_on(watching); g++) {
 		struct dsm_frame_info info;
 		int error = selection_read(sel, g);
 		if (!error)
 			error = dsm_frame_info(sel->groups[g].frame, &info);
 		if (!error && info.seq == dsm_cursor_seq(sel->groups[g].cursor))
-			error = show_group(&watching->show, g, SHOW_CHANGES, wall_ns());
+			error = show_group(&watching->show, g, SHOW_LATER, 0);
 		if (error)
 			return error;
 	}
@@ -140,11 +148,13 @@ static int look_around(struct watching *watching, uint64_t *pause_ms)
 	uint64_t start = now_ns();
 	int error = 0;
 
-	for (size_t g = 0; g < sel->n_groups && !error && watching->show.left; g++)
+	for (size_t g = 0; g < sel->n_groups && !error && may_go_on(watching); g++)
 		if (has_news(watching, g))
 			error = drain(watching, g);
 	if (!error)
 		error = refresh(watching);
+	if (!error)
+		error = show_pending(&watching->show, wall_ns());
 	out_flush(cli->out);
 	uint64_t took_ms = (now_ns() - start) / NS_PER_MS;
 	*pause_ms = took_ms * 4 > POLL_MS ? took_ms * 4 : POLL_MS;
@@ -158,7 +168,7 @@ static int follow(struct watching *watching)
 	uint64_t pause_ms = POLL_MS;
 	int error = 0;
 
-	while (!cli_ended(cli) && watching->show.left && cli_remaining_ms(cli, 1) > 0) {
+	while (may_go_on(watching)) {
 		report_events(cli);
 		report_losses(watching, false);
 		if (watching->sel.n_groups == 1)
