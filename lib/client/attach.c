@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Life of a handle: attach, adopt what the slow path brought, detach; fork and misuse. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "client/attach.h"
+#include "client/handle.h"
+
+#define TAG_GENERATIONS 8u  /* low bits of a tag count the tables one handle has seen */
+
+static const uint64_t no_fork_word;
+const uint64_t *handle_fork_word = &no_fork_word;
+static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct dsm *pool;    /* handles are never freed, so that a stale pointer finds a tombstone */
+static uint32_t next_tag;
+
+/* One word that becomes 0 in a forked child, however it was forked. */
+static uint64_t fork_token(void)
+{
+	static uint64_t *word;
+	if (!word) {
+		word = mmap(NULL, DSM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (word == MAP_FAILED || madvise(word, DSM_PAGE, MADV_WIPEONFORK)) {
+			word = NULL;
+			return 0;
+		}
+		handle_fork_word = word;
+	}
+	while (*word == 0)
+		if (getrandom(word, sizeof(*word), 0) < 0)
+			*word = (uint64_t)getpid();
+	return *word;
+}
+
+int handle_bad(const struct dsm *dsm)
+{
+	if (!dsm)
+		return dsm__fail(-EINVAL, "null handle: dsm_attach() first");
+	if (dsm->magic != HANDLE_MAGIC)
+		return dsm__fail(-EBADF, "the handle was detached");
+	return dsm__fail(-ECHILD, "the handle was opened before fork() by the parent process: "
+		"dsm_attach() anew in the child");
+}
+
+int handle_bad_id(const struct dsm *dsm, uint64_t id, const char *what)
+{
+	uint32_t tag = (uint32_t)(id >> 32);
+	if (id == 0)
+		return dsm__fail(-EINVAL, "a %s id that was never looked up", what);
+	if ((tag >> TAG_GENERATIONS) == (dsm->tag >> TAG_GENERATIONS))
+		return dsm__fail(-ESTALE, "the engine has another table now: look the %s up again", what);
+	return dsm__fail(-EXDEV, "the %s id belongs to another handle", what);
+}
+
+static struct dsm *handle_new(void)
+{
+	pthread_mutex_lock(&pool_lock);
+	struct dsm *dsm = pool;
+	if (dsm)
+		pool = dsm->list_next;
+	uint32_t tag = ++next_tag << TAG_GENERATIONS;
+	uint64_t token = fork_token();
+	pthread_mutex_unlock(&pool_lock);
+	if (!dsm)
+		dsm = malloc(sizeof(*dsm));
+	if (!dsm || !token)
+		return NULL;
+	memset(dsm, 0, sizeof(*dsm));
+	dsm->tag = tag;
+	dsm->fork_token = token;
+	dsm->manual_fd = dsm->manual_timer = -1;
+	dsm->next_number = 1;
+	pthread_mutex_init(&dsm->lock, NULL);
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&dsm->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	return dsm;
+}
+
+static void handle_free(struct dsm *dsm)
+{
+	request_free(dsm);
+	link_close(&dsm->link);
+	link_close(&dsm->next);
+	free(dsm->seen);
+	free(dsm->value);
+	free(dsm->clients);
+	free(dsm->ages);
+	free(dsm->owner_states);
+	free(dsm->owner_name);
+	free(dsm->program);
+	free(dsm->fault);
+	if (dsm->manual_fd >= 0)
+		close(dsm->manual_fd);
+	if (dsm->manual_timer >= 0)
+		close(dsm->manual_timer);
+	memset(dsm, 0, sizeof(*dsm));
+	pthread_mutex_lock(&pool_lock);
+	dsm->list_next = pool;
+	pool = dsm;
+	pthread_mutex_unlock(&pool_lock);
+}
+
+/* Sizes that the owner's thread needs for a link. */
+static int size_for(struct dsm *dsm, const struct view *view)
+{
+	uint64_t largest = 16;
+	for (uint32_t i = 0; i < view->cell_count; i++) {
+		uint64_t n = payload_record_bytes((enum dsm_type)view->cells[i].type,
+			view->cells[i].capacity);
+		if (n > largest && n <= READ_CELL_MAX)
+			largest = n;
+	}
+	struct group_seen *seen = calloc(view->group_count ? view->group_count : 1, sizeof(*seen));
+	uint64_t *value = malloc(largest + 8);
+	if (!seen || !value) {
+		free(seen);
+		free(value);
+		return dsm__fail(-ENOMEM, "no memory for %u groups", view->group_count);
+	}
+	free(dsm->seen);
+	free(dsm->value);
+	dsm->seen = seen;
+	dsm->value = value;
+	return 0;
+}
+
+/* Which groups have a maximum age, and what is known of owners. Under lock. */
+static void watch_for(struct dsm *dsm, const struct view *view)
+{
+	free(dsm->ages);
+	free(dsm->owner_states);
+	dsm->age_count = 0;
+	dsm->owner_states = calloc(view->owner_count, sizeof(*dsm->owner_states));
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < view->group_count; i++)
+		n += view->groups[i].max_age_ms != 0;
+	dsm->ages = calloc(n ? n : 1, sizeof(*dsm->ages));
+	for (uint32_t i = 0; dsm->ages && i < view->group_count; i++)
+		if (view->groups[i].max_age_ms)
+			dsm->ages[dsm->age_count++] = (struct age_watch){ i, 0, clock_now(dsm->clock) };
+}
+
+/* Under lock, owner's thread. */
+static int adopt_link(struct dsm *dsm)
+{
+	struct link *old = dsm->link, *fresh = dsm->next;
+	bool same_layout = old && old->layout_hash == fresh->layout_hash;
+	int rc = size_for(dsm, &fresh->view);
+	if (rc)
+		return rc;
+	dsm->next = NULL;
+	dsm->link = fresh;
+	dsm->ops = fresh->ops;
+	dsm->conn = fresh->conn;
+	dsm->cells = fresh->view.cells;
+	watch_for(dsm, &fresh->view);
+	if (old && !same_layout)
+		dsm->tag++;
+	dsm->borrowing = dsm->loaned = false;
+	rc = write_adopt(dsm, old, same_layout);
+	link_close(&old);
+	return rc;
+}
+
+int handle_attend(struct dsm *dsm)
+{
+	if (dsm->borrowing || dsm->loaned)
+		return 0; /* what is lent out must stay mapped; after dsm_return(), dsm_publish() */
+	pthread_mutex_lock(&dsm->lock);
+	int rc = 0;
+	atomic_fetch_and_explicit(&dsm->attention, ~ATTEND_ADOPT, memory_order_relaxed);
+	if (dsm->next)
+		rc = adopt_link(dsm);
+	else if (dsm->conn)
+		rc = dsm->ops->adopt(dsm->conn);
+	pthread_mutex_unlock(&dsm->lock);
+	return rc;
+}
+
+static char *program_name(const char *given)
+{
+	return strdup(given ? given : program_invocation_short_name);
+}
+
+static int take_options(struct dsm *dsm, const struct dsm_options *opts)
+{
+	static const struct dsm_options defaults = DSM_OPTIONS_INIT;
+	if (!opts)
+		opts = &defaults;
+	if (opts->size != sizeof(*opts))
+		return dsm__fail(-EINVAL, "dsm_options.size is %zu: start from DSM_OPTIONS_INIT", opts->size);
+	dsm->options = *opts;
+	dsm->clock = opts->clock ? opts->clock : &clock_system;
+	dsm->tries = opts->tries ? opts->tries : 1000;
+	dsm->call_timeout_ms = opts->call_timeout_ms ? opts->call_timeout_ms : 1000;
+	if (!dsm->options.attach_timeout_ms)
+		dsm->options.attach_timeout_ms = 2000;
+	if (opts->owner && (!opts->owner[0] || strlen(opts->owner) >= CONTROL_NAME_MAX))
+		return dsm__fail(-EINVAL, "owner \"%s\": a role's name has 1 to %u bytes", opts->owner,
+			CONTROL_NAME_MAX - 1);
+	dsm->owner_name = opts->owner ? strdup(opts->owner) : NULL;
+	dsm->fault = opts->fault ? strdup(opts->fault) : NULL;
+	dsm->program = program_name(opts->program);
+	if (!dsm->program || (opts->owner && !dsm->owner_name) || (opts->fault && !dsm->fault))
+		return dsm__fail(-ENOMEM, "no memory for a handle");
+	return 0;
+}
+
+int dsm__attach(const struct uri *uri, const struct inproc *inproc, const struct dsm_options *opts,
+	struct dsm **out)
+{
+	struct link *link;
+	struct dsm *dsm = handle_new();
+	if (!dsm)
+		return dsm__fail(-ENOMEM, "no memory for a handle");
+	dsm->uri = *uri;
+	dsm->any_scheme = !uri->scheme[0];
+	dsm->inproc = inproc;
+	int rc = take_options(dsm, opts);
+	if (rc)
+		goto free_handle;
+	request_new_identity(dsm);
+	rc = link_open(dsm, dsm->options.attach_timeout_ms, &link);
+	if (rc)
+		goto free_handle;
+	pthread_mutex_lock(&dsm->lock);
+	slow_install(dsm, link);
+	pthread_mutex_unlock(&dsm->lock);
+	rc = handle_attend(dsm);
+	if (rc == 0 && (dsm->options.flags & DSM_LOCK_MEMORY) && mlockall(MCL_CURRENT))
+		rc = dsm__fail(-errno, "cannot lock memory: %s; raise LimitMEMLOCK or `ulimit -l`",
+			strerror(errno));
+	if (rc == 0)
+		rc = thread_join(dsm);
+	if (rc)
+		goto free_handle;
+	dsm->magic = HANDLE_MAGIC;
+	*out = dsm;
+	return 0;
+free_handle:
+	writer_free(&dsm->writer);
+	handle_free(dsm);
+	return rc;
+}
+
+int dsm_attach(const char *uri, const struct dsm_options *opts, struct dsm **out)
+{
+	struct uri parsed;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_attach(): null pointer for the handle");
+	int rc = uri_parse(uri, &parsed);
+	return rc ? rc : dsm__attach(&parsed, NULL, opts, out);
+}
+
+static void say_bye(struct dsm *dsm)
+{
+	unsigned char message[CONTROL_HEAD];
+	struct control_writer w;
+	struct link *link = slow_link(dsm);
+	if (!link || dsm->lost)
+		return;
+	control_begin(&w, message, sizeof(message), CONTROL_BYE);
+	link->ops->send(link->conn, message, control_end(&w));
+}
+
+void dsm_detach(struct dsm **handle)
+{
+	if (!handle || !*handle)
+		return;
+	struct dsm *dsm = *handle;
+	*handle = NULL;
+	if (dsm->magic != HANDLE_MAGIC)
+		return;
+	bool child = *handle_fork_word != dsm->fork_token;
+	if (!child) {
+		thread_leave(dsm);
+		say_bye(dsm);
+	}
+	dsm->magic = 0;
+	writer_free(&dsm->writer);
+	handle_free(dsm);
+}

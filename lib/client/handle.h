@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is behind struct dsm. Two threads meet here: the owner's (reads, writes, waits) and the
+ * slow path (messages, heartbeats, re-attach). What both touch is atomic or under `lock`; the
+ * read path takes no lock: only the owner's thread replaces `link`, when `attention` says so.
+ */
+#ifndef DSM_LIB_CLIENT_HANDLE_H
+#define DSM_LIB_CLIENT_HANDLE_H
+
+#include <pthread.h>
+
+#include "client/attach.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/writer.h"
+#include "transport/transport.h"
+
+#define HANDLE_MAGIC 0x6873646du
+#define WINDOW 256u             /* requests outstanding */
+#define EVENTS 64u
+#define FORWARDS 256u
+#define READ_CELL_MAX ((uint64_t)1 << 20) /* dsm_read() copies cells up to this */
+
+/* Bits of dsm.attention. The low ones are enum dsm_sample_flags as they go into samples. */
+#define ATTEND_FLAGS 0x0fu
+#define ATTEND_ADOPT 0x10u      /* a new link or bank waits to be taken into use */
+#define ATTEND_SUPERSEDED 0x20u
+#define ATTEND_LOST 0x40u
+#define ATTEND_STOP (ATTEND_ADOPT)
+
+/* One connection with its checked directory. */
+struct link {
+	const struct transport_ops *ops;
+	struct transport_conn *conn;
+	struct view view;
+	struct control_welcome welcome;
+	uint64_t layout_hash;
+	char uri[320], reason[400];
+};
+
+struct group_seen {
+	uint64_t seq;               /* floor: never return less */
+	uint32_t epoch;
+	_Atomic uint32_t aged;      /* DSM_STALE_AGE or 0, by the slow path */
+};
+
+struct age_watch { uint32_t group; uint64_t newest, moved_ns; };
+
+struct pending {
+	struct control_request request; /* data = own copy */
+	unsigned char *copy;
+	int32_t status;
+	uint64_t previous;
+	enum { FREE, SENT, UNSENT, DONE } state;
+	char text[160];
+};
+
+struct forward {
+	struct control_request request;
+	unsigned char *copy;
+};
+
+struct dsm {
+	uint32_t magic, tag;
+	uint64_t fork_token;
+	_Atomic uint32_t attention;
+	_Atomic uint32_t wake;      /* bumped to get the owner out of dsm_wait() */
+	/* owner's thread */
+	struct link *link;
+	const struct transport_ops *ops;
+	struct transport_conn *conn;
+	const struct directory_cell *cells;
+	struct group_seen *seen;
+	uint64_t *value;            /* dsm_read() of a string, bytes or array */
+	struct writer writer;
+	bool has_writer, loaned, borrowing;
+	uint32_t lent_cell;
+	uint64_t lent_seq;
+	uint64_t *lent_payload;
+	struct dsm_stats stats;
+	uint32_t tries, call_timeout_ms;
+	/* constant */
+	struct dsm_options options;
+	char *owner_name, *program, *fault;
+	struct uri uri;
+	bool any_scheme;
+	const struct inproc *inproc;
+	const struct dsm_clock *clock;
+	/* under lock */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct link *next;          /* waits for adopt() */
+	uint8_t client_id[16];
+	struct pending window[WINDOW];
+	uint64_t next_number;       /* of the next request; numbers start at 1 */
+	uint32_t unsent;
+	struct forward forwards[FORWARDS];
+	uint32_t forward_head, forward_count;
+	struct dsm_event events[EVENTS];
+	uint32_t event_head, event_count;
+	uint64_t events_dropped;
+	struct control_client *clients;
+	uint32_t client_count, client_room;
+	bool clients_done;
+	struct age_watch *ages;
+	uint32_t age_count;
+	uint32_t *owner_states;
+	uint64_t heartbeat, moved_ns, pass_ns, retry_ns, backoff_ms, beat, reattached;
+	bool lost, stale, attached_once;
+	/* registry of the library's thread */
+	struct dsm *list_next;
+	bool in_pass, listed;
+	int manual_fd, manual_timer;
+};
+
+/* ---- attach.c ---- */
+extern const uint64_t *handle_fork_word;
+int handle_bad(const struct dsm *dsm);
+/* Takes a new link or moved banks into use. Owner's thread. */
+int handle_attend(struct dsm *dsm);
+
+static inline int handle_check(struct dsm *dsm)
+{
+	if (__builtin_expect(!dsm || dsm->magic != HANDLE_MAGIC ||
+			*handle_fork_word != dsm->fork_token, 0))
+		return handle_bad(dsm);
+	if (__builtin_expect(atomic_load_explicit(&dsm->attention, memory_order_acquire) &
+			ATTEND_STOP, 0))
+		return handle_attend(dsm);
+	return 0;
+}
+
+int handle_bad_id(const struct dsm *dsm, uint64_t id, const char *what);
+
+static inline int handle_cell(const struct dsm *dsm, struct dsm_cell cell, uint32_t *index)
+{
+	*index = (uint32_t)cell.id;
+	if (__builtin_expect(cell.id >> 32 != dsm->tag || *index >= dsm->link->view.cell_count, 0))
+		return handle_bad_id(dsm, cell.id, "cell");
+	return 0;
+}
+
+static inline int handle_group(const struct dsm *dsm, struct dsm_group group, uint32_t *index)
+{
+	*index = (uint32_t)group.id;
+	if (__builtin_expect(group.id >> 32 != dsm->tag || *index >= dsm->link->view.group_count, 0))
+		return handle_bad_id(dsm, group.id, "group");
+	return 0;
+}
+
+static inline uint64_t handle_id(const struct dsm *dsm, uint32_t index)
+{
+	return (uint64_t)dsm->tag << 32 | index;
+}
+
+/* ---- link.c ---- */
+int link_open(struct dsm *dsm, uint32_t timeout_ms, struct link **out);
+void link_close(struct link **link);
+
+/* ---- slow.c: all under dsm->lock ---- */
+void slow_step(struct dsm *dsm);
+/* Lock held; re-attaches outside it when it is time. Call without the lock. */
+void slow_reattach(struct dsm *dsm);
+void slow_install(struct dsm *dsm, struct link *link);
+void slow_event(struct dsm *dsm, enum dsm_event_kind kind, uint64_t value, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* Bumps dsm->wake and wakes a dsm_wait(). */
+void slow_wake(struct dsm *dsm);
+/* The control channel of the newest link. */
+struct link *slow_link(struct dsm *dsm);
+/* Waits, with the lock held, for a change or until deadline_ns: false when it is over. */
+bool slow_wait(struct dsm *dsm, uint64_t deadline_ns);
+uint64_t deadline_after(const struct dsm *dsm, int timeout_ms);
+
+/* ---- thread.c ---- */
+int thread_join(struct dsm *dsm);
+void thread_leave(struct dsm *dsm);
+void thread_poke(void);
+
+/* ---- read.c ---- */
+/* Repeats an attempt until it is final; moves the floor. */
+struct attempt {
+	int (*run)(struct dsm *dsm, struct attempt *attempt, struct slot_meta *meta);
+	uint32_t group;
+	uint64_t offset, bytes, seq;
+	uint64_t *to;
+};
+int read_attempts(struct dsm *dsm, struct attempt *attempt, struct slot_meta *meta);
+uint8_t read_flags(const struct dsm *dsm, uint32_t group, const struct slot_meta *meta);
+struct dsm_frame {
+	uint64_t group_id;
+	uint32_t group, cells, first_cell;
+	struct directory_cell *layout; /* own copy: a frame outlives its handle */
+	struct slot_meta meta;
+	uint8_t flags;
+	bool full;
+	uint64_t bytes;
+	uint64_t payload[];
+};
+int frame_check(const struct dsm_frame *frame, struct dsm_group group);
+
+/* ---- request.c: under lock ---- */
+void request_reply(struct dsm *dsm, struct control_reader *r);
+void request_forward(struct dsm *dsm, struct control_reader *r);
+void request_flush(struct dsm *dsm);
+/* After a new link: send again what was not answered, or fail it as unknown. */
+void request_resume(struct dsm *dsm, bool known);
+void request_free(struct dsm *dsm);
+void request_new_identity(struct dsm *dsm);
+
+/* ---- write.c ---- */
+int write_adopt(struct dsm *dsm, struct link *old, bool same_layout);
+extern const struct writer_sink write_sink;
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making a connection usable: choice of transport, HELLO and WELCOME, directory, banks. */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/handle.h"
+#include "transport/shm.h"
+
+#define BANKS_A_MESSAGE 200u
+
+/* One message, waiting for it until the deadline. */
+static int receive(struct link *link, const struct dsm *dsm, uint64_t deadline, void *message)
+{
+	for (;;) {
+		int rc = link->ops->recv(link->conn, message, CONTROL_MAX);
+		if (rc != -EAGAIN)
+			return rc;
+		uint64_t now = clock_now(dsm->clock);
+		if (now >= deadline)
+			return dsm__fail(-ETIMEDOUT, "%s: the engine does not answer", link->uri);
+		struct pollfd p = { link->ops->fd(link->conn), POLLIN, 0 };
+		uint64_t left_ms = (deadline - now) / 1000000u + 1;
+		poll(&p, 1, left_ms > 50 ? 50 : (int)left_ms);
+	}
+}
+
+static int send_hello(struct link *link, struct dsm *dsm)
+{
+	unsigned char message[512];
+	struct control_writer w;
+	struct control_hello hello = { .control_version = DSM_CONTROL_VERSION,
+		.layout_version = DSM_LAYOUT_VERSION, .pid = (uint32_t)getpid(),
+		.last_number = dsm->next_number - 1,
+		.flags = (dsm->options.flags & DSM_TAKE_OVER && !dsm->attached_once ? HELLO_TAKE_OVER : 0u) |
+			(dsm->options.flags & DSM_TAKES_REQUESTS ? HELLO_TAKES_REQUESTS : 0u) };
+	memcpy(hello.client_id, dsm->client_id, sizeof(hello.client_id));
+	snprintf(hello.owner, sizeof(hello.owner), "%s", dsm->owner_name ? dsm->owner_name : "");
+	snprintf(hello.program, sizeof(hello.program), "%s", dsm->program);
+	control_begin(&w, message, sizeof(message), CONTROL_HELLO);
+	control_put_hello(&w, &hello);
+	return link->ops->send(link->conn, message, control_end(&w));
+}
+
+static int get_welcome(struct link *link, struct dsm *dsm, uint64_t deadline, void *message)
+{
+	struct control_reader r;
+	int n = receive(link, dsm, deadline, message);
+	if (n < 0)
+		return n == -EPIPE || n == -ECONNRESET ? dsm__fail(-ECONNRESET,
+			"%s: the engine closed the connection; is it full, or ending?", link->uri) : n;
+	int rc = control_open(&r, message, (size_t)n);
+	if (rc == -EPROTONOSUPPORT)
+		return dsm__fail(rc, "%s: the engine speaks another control version than %d; "
+			"use libraries of the same release", link->uri, DSM_CONTROL_VERSION);
+	if (rc == 0 && r.type == CONTROL_WELCOME)
+		rc = control_get_welcome(&r, &link->welcome);
+	else
+		rc = -EBADMSG;
+	if (rc)
+		return dsm__fail(-EBADMSG, "%s: what answers is no dsm engine", link->uri);
+	if (link->welcome.status)
+		return dsm__fail(link->welcome.status, "%s: %s", link->uri, link->welcome.text);
+	return 0;
+}
+
+static int get_banks(struct link *link, struct dsm *dsm, uint64_t deadline, void *message)
+{
+	for (uint32_t first = 0; first < link->view.owner_count; first += BANKS_A_MESSAGE) {
+		struct control_map map = { first, link->view.owner_count - first };
+		struct control_writer w;
+		struct control_reader r;
+		if (map.count > BANKS_A_MESSAGE)
+			map.count = BANKS_A_MESSAGE;
+		control_begin(&w, message, CONTROL_MAX, CONTROL_MAP);
+		control_put_map(&w, &map);
+		int rc = link->ops->send(link->conn, message, control_end(&w));
+		while (rc == 0) {
+			int n = receive(link, dsm, deadline, message);
+			rc = n < 0 ? n : control_open(&r, message, (size_t)n);
+			if (rc == 0 && r.type == CONTROL_MAPPED) {
+				rc = control_get_map(&r, &map);
+				if (rc == 0)
+					rc = link->ops->mapped(link->conn, &map, &r);
+				break;
+			}
+		}
+		if (rc)
+			return rc;
+	}
+	return link->ops->adopt(link->conn);
+}
+
+static int shake_hands(struct link *link, struct dsm *dsm, uint64_t deadline)
+{
+	const void *directory;
+	uint64_t bytes;
+	unsigned char *message = malloc(CONTROL_MAX);
+	if (!message)
+		return dsm__fail(-ENOMEM, "no memory for a message");
+	int rc = send_hello(link, dsm);
+	if (rc == 0)
+		rc = get_welcome(link, dsm, deadline, message);
+	if (rc == 0)
+		rc = link->ops->open(link->conn, &link->welcome, &directory, &bytes);
+	if (rc == 0) {
+		const struct region_header *h = link->ops->header(link->conn);
+		rc = view_init(&link->view, directory, bytes, h->banks_offset, h->region_bytes,
+			h->waiters_bytes);
+		link->layout_hash = h->layout_hash;
+	}
+	if (rc == 0)
+		rc = link->ops->ready(link->conn, &link->view);
+	if (rc == 0 && link->welcome.owner != DSM_NONE)
+		rc = link->ops->granted(link->conn, link->welcome.owner);
+	if (rc == 0)
+		rc = get_banks(link, dsm, deadline, message);
+	free(message);
+	return rc;
+}
+
+/* One transport, one try. */
+static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint64_t deadline,
+	struct link **out)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	int rc;
+	if (!link)
+		return dsm__fail(-ENOMEM, "no memory for a connection");
+	link->ops = ops;
+	snprintf(link->uri, sizeof(link->uri), "%s://%s", ops->scheme, dsm->uri.host);
+	if (dsm->inproc) {
+		int fd = dsm->inproc->channel(dsm->inproc->context);
+		rc = fd < 0 ? fd : shm_adopt_channel(fd, dsm->inproc->own_memory,
+			dsm->inproc->context, &link->conn);
+	} else {
+		uint64_t now = clock_now(dsm->clock);
+		rc = ops->connect(&dsm->uri, now < deadline ? (uint32_t)((deadline - now) / 1000000u) : 0,
+			&link->conn);
+	}
+	if (rc == 0 && dsm->fault)
+		rc = transport_faulty(dsm->fault, &link->ops, &link->conn);
+	if (rc == 0)
+		rc = shake_hands(link, dsm, deadline);
+	if (rc)
+		link_close(&link);
+	else
+		*out = link;
+	return rc;
+}
+
+/* Without a scheme: each in turn, and the text says what each answered. */
+static int try_all(struct dsm *dsm, uint64_t deadline, struct link **out)
+{
+	char tried[400] = "";
+	size_t used = 0;
+	int first = 0;
+	const struct transport_ops *ops;
+	for (unsigned i = 0; (ops = transport_at(i)) != NULL; i++) {
+		int rc = try_transport(dsm, ops, deadline, out);
+		if (rc == 0) {
+			snprintf((*out)->reason, sizeof((*out)->reason), "best that works%s%s",
+				used ? "; before it " : "", tried);
+			return 0;
+		}
+		if (!first || first == -ENOENT)
+			first = rc;
+		int n = snprintf(tried + used, sizeof(tried) - used, "%s%s", used ? "; " : "", dsm_error());
+		used += n > 0 && (size_t)n < sizeof(tried) - used ? (size_t)n : 0;
+	}
+	return dsm__fail(first, "no engine at \"%s\": %s. rdma and udp are not in this build. "
+		"Is dsmd running? See `dsm --help`", dsm->uri.host, tried);
+}
+
+int link_open(struct dsm *dsm, uint32_t timeout_ms, struct link **out)
+{
+	uint64_t deadline = clock_now(dsm->clock) + timeout_ms * UINT64_C(1000000);
+	if (dsm->any_scheme && !dsm->inproc)
+		return try_all(dsm, deadline, out);
+	const struct transport_ops *ops = dsm->inproc ? &transport_shm : transport_find(dsm->uri.scheme);
+	if (!ops)
+		return dsm__fail(-ENOTSUP, "%s://: no such transport in this build; it has shm://",
+			dsm->uri.scheme);
+	int rc = try_transport(dsm, ops, deadline, out);
+	if (rc == 0)
+		snprintf((*out)->reason, sizeof((*out)->reason), "%s",
+			dsm->inproc ? "the engine is this process" : "named in the address");
+	return rc;
+}
+
+void link_close(struct link **link)
+{
+	if (*link && (*link)->conn)
+		(*link)->ops->close((*link)->conn);
+	free(*link);
+	*link = NULL;
+}

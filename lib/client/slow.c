@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The slow path: messages from the engine, liveness by this process's own clock, owner's
+ * heartbeat, re-attach. Everything here runs under dsm->lock, on the library's thread or inside
+ * the owner's waiting calls; the read path only sees the flags it leaves. */
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "client/handle.h"
+#include "core/futex.h"
+
+#define BACKOFF_FIRST_MS 20u
+#define BACKOFF_MAX_MS 1000u
+#define REATTACH_TRY_MS 250u
+#define MESSAGES_A_PASS 256
+
+struct link *slow_link(struct dsm *dsm)
+{
+	return dsm->next ? dsm->next : dsm->link;
+}
+
+void slow_wake(struct dsm *dsm)
+{
+	atomic_fetch_add_explicit(&dsm->wake, 1, memory_order_seq_cst);
+	futex_wake_all(&dsm->wake);
+	pthread_cond_broadcast(&dsm->changed);
+}
+
+void slow_event(struct dsm *dsm, enum dsm_event_kind kind, uint64_t value, const char *format, ...)
+{
+	if (dsm->event_count == EVENTS) { /* newest wins */
+		dsm->event_head = (dsm->event_head + 1) % EVENTS;
+		dsm->event_count--;
+		dsm->events_dropped++;
+	}
+	struct dsm_event *e = &dsm->events[(dsm->event_head + dsm->event_count++) % EVENTS];
+	*e = (struct dsm_event){ .kind = kind, .value = value };
+	va_list args;
+	va_start(args, format);
+	vsnprintf(e->text, sizeof(e->text), format, args);
+	va_end(args);
+}
+
+static void set_flags(struct dsm *dsm, uint32_t flags)
+{
+	atomic_fetch_or_explicit(&dsm->attention, flags, memory_order_release);
+}
+
+static void clear_flags(struct dsm *dsm, uint32_t flags)
+{
+	atomic_fetch_and_explicit(&dsm->attention, ~flags, memory_order_release);
+}
+
+uint64_t deadline_after(const struct dsm *dsm, int timeout_ms)
+{
+	return timeout_ms < 0 ? UINT64_MAX :
+		clock_now(dsm->clock) + (uint64_t)timeout_ms * UINT64_C(1000000);
+}
+
+/* ---- losing and regaining ---- */
+
+static void lose(struct dsm *dsm, bool at_once)
+{
+	if (dsm->lost)
+		return;
+	dsm->lost = true;
+	dsm->backoff_ms = BACKOFF_FIRST_MS;
+	dsm->retry_ns = clock_now(dsm->clock) + (at_once ? 0 : BACKOFF_FIRST_MS * UINT64_C(1000000));
+	set_flags(dsm, ATTEND_LOST | DSM_STALE_ENGINE);
+	slow_event(dsm, DSM_EVENT_LOST, 0, "%s: the engine is gone; the last values stay readable, stale",
+		slow_link(dsm)->uri);
+	slow_wake(dsm);
+}
+
+void slow_install(struct dsm *dsm, struct link *link)
+{
+	struct link *before = slow_link(dsm);
+	struct transport_pulse pulse;
+	bool again = dsm->attached_once;
+	if (before) {
+		if (before->layout_hash != link->layout_hash)
+			slow_event(dsm, DSM_EVENT_TABLE_CHANGED, link->welcome.generation,
+				"%s: another table; look cells up again", link->uri);
+		else if (before->welcome.generation != link->welcome.generation)
+			slow_event(dsm, DSM_EVENT_GENERATION, link->welcome.generation,
+				"%s: the engine started anew with the same table", link->uri);
+	}
+	if (dsm->next)
+		link_close(&dsm->next);
+	dsm->next = link;
+	link->ops->pulse(link->conn, &pulse);
+	dsm->heartbeat = pulse.heartbeat;
+	dsm->moved_ns = dsm->pass_ns = clock_now(dsm->clock);
+	dsm->lost = dsm->stale = false;
+	dsm->attached_once = true;
+	dsm->reattached += again;
+	clear_flags(dsm, ATTEND_LOST | ATTEND_SUPERSEDED | DSM_STALE_ENGINE | DSM_UNKNOWN);
+	set_flags(dsm, ATTEND_ADOPT);
+	slow_event(dsm, DSM_EVENT_ATTACHED, dsm->reattached, "%s (%s)", link->uri, link->reason);
+	request_resume(dsm, link->welcome.flags & WELCOME_CLIENT_KNOWN);
+	slow_wake(dsm);
+}
+
+/* Doubling back-off with jitter, so that a hundred clients do not come at once. */
+static void back_off(struct dsm *dsm)
+{
+	uint16_t dice = 0;
+	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) < 0)
+		dice = (uint16_t)(uintptr_t)dsm;
+	uint64_t ns = dsm->backoff_ms * UINT64_C(1000000);
+	dsm->retry_ns = clock_now(dsm->clock) + ns / 2 + ns * dice / 65536;
+	dsm->backoff_ms = dsm->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : dsm->backoff_ms * 2;
+}
+
+void slow_reattach(struct dsm *dsm)
+{
+	struct link *link = NULL;
+	pthread_mutex_lock(&dsm->lock);
+	bool due = dsm->lost && !(dsm->options.flags & DSM_NO_REATTACH) &&
+		clock_now(dsm->clock) >= dsm->retry_ns;
+	pthread_mutex_unlock(&dsm->lock);
+	if (!due)
+		return;
+	int rc = link_open(dsm, REATTACH_TRY_MS, &link); /* outside the lock: it may block */
+	pthread_mutex_lock(&dsm->lock);
+	if (rc == 0) {
+		slow_install(dsm, link);
+	} else {
+		back_off(dsm);
+		if (rc == -EBUSY && dsm->owner_name)
+			set_flags(dsm, ATTEND_SUPERSEDED);
+	}
+	pthread_mutex_unlock(&dsm->lock);
+}
+
+/* ---- messages ---- */
+
+static void ask_for_bank(struct link *link, uint32_t owner)
+{
+	unsigned char message[CONTROL_HEAD + 8];
+	struct control_writer w;
+	struct control_map map = { owner, 1 };
+	control_begin(&w, message, sizeof(message), CONTROL_MAP);
+	control_put_map(&w, &map);
+	link->ops->send(link->conn, message, control_end(&w));
+}
+
+static void on_event(struct dsm *dsm, struct link *link, struct control_reader *r)
+{
+	struct control_event e;
+	if (control_get_event(r, &e))
+		return;
+	if (e.kind == CONTROL_SUPERSEDED) {
+		set_flags(dsm, ATTEND_SUPERSEDED);
+		slow_event(dsm, DSM_EVENT_SUPERSEDED, e.owner, "owner \"%s\" was given to somebody else",
+			dsm->owner_name ? dsm->owner_name : "");
+		slow_wake(dsm);
+	} else if (e.kind == CONTROL_BANK_MOVED && e.owner < link->view.owner_count) {
+		ask_for_bank(link, e.owner);
+	} else if (e.kind == CONTROL_ENDED) {
+		lose(dsm, true);
+	}
+}
+
+static void on_clients(struct dsm *dsm, struct control_reader *r)
+{
+	for (uint32_t i = 0; i < r->entries; i++) {
+		if (dsm->client_count == dsm->client_room) {
+			uint32_t room = dsm->client_room ? dsm->client_room * 2 : 64;
+			void *more = realloc(dsm->clients, room * sizeof(*dsm->clients));
+			if (!more)
+				break;
+			dsm->clients = more;
+			dsm->client_room = room;
+		}
+		if (control_get_client(r, &dsm->clients[dsm->client_count]))
+			break;
+		dsm->client_count++;
+	}
+	if (r->entries == 0) /* an empty list ends it */
+		dsm->clients_done = true;
+}
+
+static void on_mapped(struct dsm *dsm, struct link *link, struct control_reader *r)
+{
+	struct control_map map;
+	if (control_get_map(r, &map) == 0 && link->ops->mapped(link->conn, &map, r) == 0)
+		set_flags(dsm, ATTEND_ADOPT);
+}
+
+static void on_message(struct dsm *dsm, struct link *link, const void *message, size_t size)
+{
+	struct control_reader r;
+	if (control_open(&r, message, size))
+		return;
+	switch (r.type) {
+	case CONTROL_MAPPED:
+		on_mapped(dsm, link, &r);
+		break;
+	case CONTROL_REPLY:
+		request_reply(dsm, &r);
+		break;
+	case CONTROL_FORWARD:
+		request_forward(dsm, &r);
+		break;
+	case CONTROL_CLIENT_LIST:
+		on_clients(dsm, &r);
+		break;
+	case CONTROL_EVENT:
+		on_event(dsm, link, &r);
+		break;
+	default:
+		return;
+	}
+	pthread_cond_broadcast(&dsm->changed);
+}
+
+static void pump(struct dsm *dsm)
+{
+	static _Thread_local unsigned char *message;
+	if (!message && !(message = malloc(CONTROL_MAX)))
+		return;
+	for (int i = 0; i < MESSAGES_A_PASS && !dsm->lost; i++) {
+		struct link *link = slow_link(dsm);
+		int n = link->ops->recv(link->conn, message, CONTROL_MAX);
+		if (n == -EAGAIN)
+			break;
+		if (n < 0)
+			lose(dsm, false);
+		else
+			on_message(dsm, link, message, (size_t)n);
+	}
+	free(message);
+	message = NULL;
+}
+
+/* ---- liveness ---- */
+
+static void watch_owners(struct dsm *dsm, struct link *link)
+{
+	for (uint32_t i = 0; dsm->owner_states && i < link->view.owner_count; i++) {
+		uint32_t state = (uint32_t)(link->ops->owner_line(link->conn, i, NULL, NULL, NULL) >> 32);
+		if (state == dsm->owner_states[i])
+			continue;
+		dsm->owner_states[i] = state;
+		slow_event(dsm, DSM_EVENT_OWNER, i, "owner \"%s\" is %s",
+			view_text(&link->view, link->view.owners[i].name),
+			dsm_owner_state_name((enum dsm_owner_state)state));
+	}
+}
+
+static void watch_ages(struct dsm *dsm, struct link *link, uint64_t now)
+{
+	for (uint32_t i = 0; i < dsm->age_count; i++) {
+		struct age_watch *a = &dsm->ages[i];
+		uint64_t newest = link->ops->newest(link->conn, a->group);
+		if (newest != a->newest) {
+			a->newest = newest;
+			a->moved_ns = now;
+		}
+		uint64_t max_ns = link->view.groups[a->group].max_age_ms * UINT64_C(1000000);
+		bool old = newest != 0 && now - a->moved_ns > max_ns;
+		atomic_store_explicit(&dsm->seen[a->group].aged, old ? DSM_STALE_AGE : 0u,
+			memory_order_relaxed);
+	}
+}
+
+static void watch_engine(struct dsm *dsm, struct link *link, uint64_t now)
+{
+	struct transport_pulse pulse;
+	uint64_t lease_ns = link->ops->header(link->conn)->lease_ms * UINT64_C(1000000);
+	link->ops->pulse(link->conn, &pulse);
+	if (now - dsm->pass_ns > lease_ns / 2 && pulse.heartbeat == dsm->heartbeat) {
+		set_flags(dsm, DSM_UNKNOWN); /* we slept ourselves: judge nobody until it moves */
+		dsm->moved_ns = now;
+	}
+	if (pulse.heartbeat != dsm->heartbeat) {
+		dsm->heartbeat = pulse.heartbeat;
+		dsm->moved_ns = now;
+		clear_flags(dsm, DSM_UNKNOWN);
+		if (dsm->stale) {
+			dsm->stale = false;
+			clear_flags(dsm, DSM_STALE_ENGINE);
+			slow_event(dsm, DSM_EVENT_LIVE, 0, "%s: the engine's heartbeat moves again", link->uri);
+		}
+	} else if (!dsm->stale && now - dsm->moved_ns > lease_ns) {
+		dsm->stale = true;
+		set_flags(dsm, DSM_STALE_ENGINE);
+		slow_event(dsm, DSM_EVENT_STALE, 0, "%s: no heartbeat for %u ms", link->uri,
+			link->ops->header(link->conn)->lease_ms);
+	}
+	if (pulse.ended)
+		lose(dsm, true);
+}
+
+void slow_step(struct dsm *dsm)
+{
+	uint64_t now = clock_now(dsm->clock);
+	if (!dsm->lost)
+		pump(dsm);
+	struct link *link = slow_link(dsm);
+	if (!dsm->lost)
+		watch_engine(dsm, link, now);
+	dsm->pass_ns = now;
+	if (link == dsm->link) { /* else sizes are those of a table not yet adopted */
+		watch_owners(dsm, link);
+		watch_ages(dsm, link, now);
+	}
+	if (link->welcome.owner != DSM_NONE &&
+	    !(atomic_load_explicit(&dsm->attention, memory_order_relaxed) & ATTEND_SUPERSEDED))
+		link->ops->beat(link->conn, link->welcome.owner, ++dsm->beat);
+	if (dsm->unsent && !dsm->lost)
+		request_flush(dsm);
+}
+
+/* ---- waiting for the slow path, lock held ---- */
+
+static void wait_by_hand(struct dsm *dsm)
+{
+	struct link *link = slow_link(dsm);
+	struct pollfd p = { link->ops->fd(link->conn), POLLIN, 0 };
+	pthread_mutex_unlock(&dsm->lock);
+	poll(&p, dsm->lost ? 0 : 1, 5);
+	slow_reattach(dsm);
+	pthread_mutex_lock(&dsm->lock);
+	slow_step(dsm);
+}
+
+bool slow_wait(struct dsm *dsm, uint64_t deadline_ns)
+{
+	uint64_t now = clock_now(dsm->clock);
+	if (now >= deadline_ns)
+		return false;
+	if (dsm->options.flags & DSM_MANUAL) {
+		wait_by_hand(dsm);
+		return true;
+	}
+	/* in slices of at most 20 ms real time, since the handle's clock may be an injected one */
+	uint64_t slice = deadline_ns - now < 20000000u ? deadline_ns - now : 20000000u;
+	uint64_t until = clock_now(&clock_system) + slice;
+	struct timespec t = { (time_t)(until / 1000000000u), (long)(until % 1000000000u) };
+	pthread_cond_timedwait(&dsm->changed, &dsm->lock, &t);
+	return true;
+}

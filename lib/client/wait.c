@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waiting for a commit, and following a group commit by commit. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "client/handle.h"
+
+/* A wake-up lost to somebody's damaged waiter count costs this much, never a value. */
+#define BACKSTOP_NS UINT64_C(1000000000)
+
+static int wait_ended(struct dsm *dsm, uint32_t tag)
+{
+	uint32_t attention = atomic_load_explicit(&dsm->attention, memory_order_acquire);
+	if (attention & ATTEND_LOST)
+		return dsm__fail(-ENOTCONN, "the engine was lost while waiting");
+	int rc = handle_check(dsm);
+	if (rc == 0 && dsm->tag != tag)
+		rc = dsm__fail(-ECANCELED, "the table was replaced while waiting: look names up again");
+	return rc;
+}
+
+static int wait_for(struct dsm *dsm, uint32_t group, uint64_t since, uint64_t deadline)
+{
+	uint32_t tag = dsm->tag;
+	for (;;) {
+		uint32_t woken = atomic_load_explicit(&dsm->wake, memory_order_seq_cst);
+		if (dsm->ops->newest(dsm->conn, group) > since)
+			return 0;
+		int rc = wait_ended(dsm, tag);
+		if (rc)
+			return rc;
+		uint64_t now = clock_now(dsm->clock);
+		if (now >= deadline)
+			return dsm__fail(-ETIMEDOUT, "%s: no new commit in time",
+				view_text(&dsm->link->view, dsm->link->view.groups[group].name));
+		uint64_t ns = deadline - now < BACKSTOP_NS ? deadline - now : BACKSTOP_NS;
+		if (dsm->options.flags & DSM_MANUAL) {
+			rc = dsm_dispatch(dsm);
+			if (rc)
+				return rc;
+			ns = ns < 5000000 ? ns : 5000000; /* nobody else runs the slow path */
+		}
+		dsm->stats.waits++;
+		dsm->ops->wait(dsm->conn, group, since, &dsm->wake, woken, ns);
+	}
+}
+
+int dsm_wait(struct dsm *dsm, struct dsm_group group, uint64_t since_seq, int timeout_ms,
+	struct dsm_frame *frame)
+{
+	uint32_t index = 0;
+	int rc = handle_check(dsm);
+	if (rc || (rc = handle_group(dsm, group, &index)) != 0 || (rc = frame_check(frame, group)) != 0)
+		return rc;
+	uint64_t deadline = deadline_after(dsm, timeout_ms);
+	for (;;) {
+		rc = wait_for(dsm, index, since_seq, deadline);
+		if (rc == 0)
+			rc = dsm_snapshot(dsm, group, frame);
+		/* a pulse is a hint: what verified may be older still */
+		if (rc || frame->meta.seq > since_seq)
+			return rc;
+		if (clock_now(dsm->clock) >= deadline)
+			return dsm__fail(-ETIMEDOUT, "no new whole commit in time");
+	}
+}
+
+/* ---- cursors ---- */
+
+struct dsm_cursor {
+	struct dsm *dsm;
+	struct dsm_group group;
+	uint64_t next;              /* the commit to deliver */
+	uint64_t known;             /* a verified seq, from an operation before this one */
+	uint64_t generation;
+	uint64_t skip_from;         /* first not yet delivered, for *lost */
+	bool unknown;
+};
+
+static uint64_t generation_of(const struct dsm *dsm)
+{
+	return dsm->link->welcome.generation;
+}
+
+int dsm_cursor_open(struct dsm *dsm, struct dsm_group group, uint64_t since_seq,
+	struct dsm_cursor **out)
+{
+	uint32_t index = 0;
+	int rc = handle_check(dsm);
+	if (rc || (rc = handle_group(dsm, group, &index)) != 0)
+		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_cursor_open(): null pointer for the cursor");
+	struct dsm_cursor *cursor = calloc(1, sizeof(*cursor));
+	if (!cursor)
+		return dsm__fail(-ENOMEM, "no memory for a cursor");
+	uint64_t newest = dsm->ops->newest(dsm->conn, index);
+	uint32_t slots = dsm->link->view.groups[index].slots;
+	cursor->dsm = dsm;
+	cursor->group = group;
+	cursor->generation = generation_of(dsm);
+	cursor->next = since_seq == UINT64_MAX ? newest + 1 : since_seq + 1;
+	if (newest >= slots && cursor->next <= newest - slots)
+		cursor->next = newest - slots + 1;
+	cursor->skip_from = cursor->next;
+	*out = cursor;
+	return 0;
+}
+
+static int run_at(struct dsm *dsm, struct attempt *a, struct slot_meta *meta)
+{
+	return dsm->ops->read_at(dsm->conn, a->group, a->seq, a->to, meta);
+}
+
+/* A verified seq of the group, now. Reads the whole newest commit: only when slot c was not c. */
+static int verified_now(struct dsm *dsm, struct dsm_group group, struct dsm_frame *frame, uint64_t *seq)
+{
+	int rc = dsm_snapshot(dsm, group, frame);
+	frame->full = false;
+	*seq = rc ? 0 : frame->meta.seq;
+	return rc;
+}
+
+/* Commit c is lost iff a verified seq >= c was known before this operation began, or >= c + K is
+ * verified now, and slot c does not verify as c; a verified older seq there means not yet. */
+static int next_attempt(struct dsm_cursor *cur, struct dsm_frame *frame, uint32_t index)
+{
+	struct dsm *dsm = cur->dsm;
+	uint32_t slots = dsm->link->view.groups[index].slots;
+	struct attempt a = { .run = run_at, .group = index, .seq = cur->next, .to = frame->payload };
+	uint64_t now = 0;
+	int rc = run_at(dsm, &a, &frame->meta);
+	if (rc == 0) {
+		cur->known = cur->next > cur->known ? cur->next : cur->known;
+		cur->next++;
+		return 0;
+	}
+	if (rc == -ENOENT && cur->known < cur->next)
+		return -EAGAIN;
+	if (rc == -ESTALE || rc == -ENODATA || rc == -EAGAIN || rc == -EOVERFLOW) {
+		uint64_t before = cur->known;
+		rc = verified_now(dsm, cur->group, frame, &now);
+		if (rc)
+			return rc;
+		if (now > cur->known)
+			cur->known = now;
+		bool lost = (before >= cur->next) || (now >= slots && now - slots >= cur->next);
+		if (!lost)
+			return -EAGAIN;
+	}
+	/* lost: go on at the oldest that the ring can still hold */
+	uint64_t oldest = cur->known >= slots ? cur->known - slots + 1 : 1;
+	cur->next = oldest > cur->next ? oldest : cur->next + 1;
+	return -EOVERFLOW;
+}
+
+int dsm_next(struct dsm_cursor *cur, struct dsm_frame *frame, uint64_t *lost)
+{
+	uint32_t index = 0;
+	if (!cur)
+		return dsm__fail(-EINVAL, "null cursor");
+	struct dsm *dsm = cur->dsm;
+	int rc = handle_check(dsm);
+	if (rc || (rc = handle_group(dsm, cur->group, &index)) != 0 ||
+	    (rc = frame_check(frame, cur->group)) != 0)
+		return rc;
+	if (cur->generation != generation_of(dsm)) {
+		cur->generation = generation_of(dsm);
+		cur->next = cur->skip_from = 1;
+		cur->known = 0;
+		cur->unknown = true;
+	}
+	frame->full = false;
+	dsm->stats.reads++;
+	for (uint32_t i = 0; i < dsm->tries; i++) {
+		rc = next_attempt(cur, frame, index);
+		if (rc == -EOVERFLOW)
+			continue;
+		if (rc == -EAGAIN && dsm->ops->newest(dsm->conn, index) >= cur->next)
+			continue; /* it is there or overwritten: look again */
+		if (rc == -EAGAIN)
+			return dsm__fail(rc, "nothing new yet");
+		if (rc)
+			return rc;
+		frame->flags = read_flags(dsm, index, &frame->meta);
+		frame->full = true;
+		if (lost)
+			*lost = cur->unknown ? UINT64_MAX : cur->next - 1 - cur->skip_from;
+		cur->unknown = false;
+		cur->skip_from = cur->next;
+		return 0;
+	}
+	return dsm__fail(-EAGAIN, "the writer overran the ring in each of %u tries", dsm->tries);
+}
+
+uint64_t dsm_cursor_seq(const struct dsm_cursor *cursor)
+{
+	return cursor ? cursor->next - 1 : 0;
+}
+
+void dsm_cursor_close(struct dsm_cursor **cursor)
+{
+	if (cursor) {
+		free(*cursor);
+		*cursor = NULL;
+	}
+}

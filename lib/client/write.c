@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing as an owner: the public calls around writer.c, and loans. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/handle.h"
+
+/* ---- the writer's sink: the handle's transport ---- */
+
+static int sink_publish(void *context, uint32_t group, const struct check_fields *fields,
+	const uint64_t *image)
+{
+	struct dsm *dsm = context;
+	return dsm->ops->publish(dsm->conn, group, fields, image);
+}
+
+static void sink_complete(void *context, uint64_t step, const uint32_t *groups, uint32_t n)
+{
+	struct dsm *dsm = context;
+	dsm->ops->complete(dsm->conn, dsm->writer.owner, step, groups, n);
+}
+
+static int sink_load(void *context, uint32_t group, uint64_t *image, struct slot_meta *meta)
+{
+	struct dsm *dsm = context;
+	for (uint32_t i = 0; i < dsm->tries; i++) {
+		int rc = dsm->ops->read(dsm->conn, group, 0,
+			dsm->link->view.groups[group].payload_bytes, image, meta);
+		if (rc != -EAGAIN)
+			return rc == -ESTALE ? dsm__fail(-EOWNERDEAD, "the bank was given to somebody else") : rc;
+	}
+	return dsm__fail(-EAGAIN, "the own group cannot be read back");
+}
+
+static uint64_t sink_step(void *context)
+{
+	struct dsm *dsm = context;
+	return dsm->ops->step_complete(dsm->conn, dsm->link->welcome.owner);
+}
+
+const struct writer_sink write_sink = { sink_publish, sink_complete, sink_load, sink_step };
+
+/* First grant of a new generation: what the ring holds came from a state file at best, and is
+ * older than this owner's own image, which is published again, whole. */
+static int republish(struct dsm *dsm, struct writer *before)
+{
+	int rc = writer_begin(&dsm->writer, clock_stamp(dsm->clock));
+	for (uint32_t i = 0; rc == 0 && i < before->group_count; i++) {
+		uint32_t group = dsm->writer.first_group + i;
+		uint64_t *image;
+		if (!before->groups[i].image)
+			continue;
+		rc = writer_image(&dsm->writer, group, &image);
+		if (rc)
+			break;
+		memcpy(image, before->groups[i].image, dsm->link->view.groups[group].payload_bytes);
+		dsm->writer.groups[i].dirty = true;
+		dsm->writer.dirty[dsm->writer.dirty_count++] = group;
+	}
+	return rc ? rc : writer_commit(&dsm->writer, NULL);
+}
+
+int write_adopt(struct dsm *dsm, struct link *old, bool same_layout)
+{
+	struct writer before = dsm->writer;
+	bool had = dsm->has_writer;
+	dsm->has_writer = false;
+	dsm->writer = (struct writer){ 0 };
+	int rc = 0;
+	uint32_t owner = dsm->link->welcome.owner;
+	if (owner != DSM_NONE) {
+		rc = writer_init(&dsm->writer, &dsm->link->view, owner, dsm->link->welcome.epoch,
+			&write_sink, dsm);
+		dsm->has_writer = rc == 0;
+		if (rc == 0 && had && old && same_layout && before.owner == owner &&
+		    dsm->link->welcome.epoch == 1)
+			rc = republish(dsm, &before);
+	}
+	writer_free(&before);
+	return rc;
+}
+
+/* ---- public ---- */
+
+static int need_writer(struct dsm *dsm)
+{
+	if (!dsm->has_writer)
+		return dsm__fail(-EPERM, "this handle owns nothing: attach with options.owner, "
+			"or dsm_request() the owner");
+	if (atomic_load_explicit(&dsm->attention, memory_order_relaxed) & ATTEND_SUPERSEDED)
+		return dsm__fail(-EOWNERDEAD, "owner \"%s\" was given to somebody else: attach again",
+			dsm->owner_name);
+	return 0;
+}
+
+int dsm_begin(struct dsm *dsm, int64_t time_ns)
+{
+	int rc = handle_check(dsm);
+	if (rc || (rc = need_writer(dsm)) != 0)
+		return rc;
+	if (dsm->loaned)
+		return dsm__fail(-EBUSY, "a loan is open: dsm_publish() it first");
+	return writer_begin(&dsm->writer, time_ns ? time_ns : clock_stamp(dsm->clock));
+}
+
+/* Checks for a call that changes a cell of an own group. */
+static inline int own_cell(struct dsm *dsm, struct dsm_cell cell, uint32_t *index)
+{
+	/* no handle_check(): an open commit must not see its bank replaced half-way */
+	if (__builtin_expect(!dsm || dsm->magic != HANDLE_MAGIC || *handle_fork_word != dsm->fork_token, 0))
+		return handle_bad(dsm);
+	int rc = handle_cell(dsm, cell, index);
+	if (rc)
+		return rc;
+	if (!dsm->has_writer)
+		return need_writer(dsm);
+	const struct directory_cell *c = &dsm->cells[*index];
+	if (!writer_owns(&dsm->writer, c->group))
+		return dsm__fail(-EPERM, "%s: belongs to owner \"%s\", this handle is \"%s\"; ask it by "
+			"dsm_request()", view_text(&dsm->link->view, c->name),
+			view_text(&dsm->link->view,
+				dsm->link->view.owners[dsm->link->view.groups[c->group].owner].name),
+			dsm->owner_name);
+	return 0;
+}
+
+int dsm_set(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value *value)
+{
+	uint32_t index = 0;
+	int rc = own_cell(dsm, cell, &index);
+	if (rc == 0 && !value)
+		rc = dsm__fail(-EINVAL, "dsm_set(): null pointer for the value");
+	return rc ? rc : writer_set(&dsm->writer, index, value);
+}
+
+int dsm_set_f64(struct dsm *dsm, struct dsm_cell cell, double value)
+{
+	struct dsm_value v = { .type = DSM_F64, .len = 1, .f64 = value };
+	return dsm_set(dsm, cell, &v);
+}
+
+int dsm_set_i64(struct dsm *dsm, struct dsm_cell cell, int64_t value)
+{
+	struct dsm_value v = { .type = DSM_I64, .len = 1, .i64 = value };
+	return dsm_set(dsm, cell, &v);
+}
+
+int dsm_set_u64(struct dsm *dsm, struct dsm_cell cell, uint64_t value)
+{
+	struct dsm_value v = { .type = DSM_U64, .len = 1, .u64 = value };
+	return dsm_set(dsm, cell, &v);
+}
+
+int dsm_set_bool(struct dsm *dsm, struct dsm_cell cell, bool value)
+{
+	struct dsm_value v = { .type = DSM_BOOL, .len = 1, .b = value };
+	return dsm_set(dsm, cell, &v);
+}
+
+int dsm_set_string(struct dsm *dsm, struct dsm_cell cell, const char *value)
+{
+	size_t n = value ? strlen(value) : 0;
+	struct dsm_value v = { .type = DSM_STRING, .str = value,
+		.len = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n };
+	return dsm_set(dsm, cell, &v);
+}
+
+int dsm_set_quality(struct dsm *dsm, struct dsm_cell cell, enum dsm_quality quality)
+{
+	uint32_t index = 0;
+	int rc = own_cell(dsm, cell, &index);
+	return rc ? rc : writer_set_quality(&dsm->writer, index, quality);
+}
+
+int dsm_commit(struct dsm *dsm, uint64_t *step)
+{
+	if (__builtin_expect(!dsm || dsm->magic != HANDLE_MAGIC || *handle_fork_word != dsm->fork_token, 0))
+		return handle_bad(dsm);
+	if (!dsm->has_writer)
+		return need_writer(dsm);
+	int rc = writer_commit(&dsm->writer, step);
+	dsm->stats.commits += rc == 0;
+	return rc;
+}
+
+void dsm_abort(struct dsm *dsm)
+{
+	if (dsm && dsm->magic == HANDLE_MAGIC && *handle_fork_word == dsm->fork_token && dsm->has_writer)
+		writer_abort(&dsm->writer);
+}
+
+int dsm_write(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value *value)
+{
+	int rc = dsm_begin(dsm, 0);
+	if (rc)
+		return rc;
+	rc = dsm_set(dsm, cell, value);
+	if (rc) {
+		dsm_abort(dsm);
+		return rc;
+	}
+	return dsm_commit(dsm, NULL);
+}
+
+/* ---- loans ---- */
+
+int dsm_loan(struct dsm *dsm, struct dsm_cell cell, void **data, uint64_t *capacity)
+{
+	uint32_t index = 0;
+	int rc = handle_check(dsm);
+	if (rc || (rc = own_cell(dsm, cell, &index)) != 0 || (rc = need_writer(dsm)) != 0)
+		return rc;
+	const struct directory_cell *c = &dsm->cells[index];
+	const struct directory_group *g = &dsm->link->view.groups[c->group];
+	const char *name = view_text(&dsm->link->view, c->name);
+	if ((c->type != DSM_BYTES && c->type != DSM_F64_ARRAY) || g->cell_count != 1 || !data || !capacity)
+		return dsm__fail(-EINVAL, "%s: only a bytes or array cell alone in its group can be lent", name);
+	if (dsm->loaned || dsm->writer.time)
+		return dsm__fail(-EBUSY, "a loan or a commit is open already");
+	uint64_t newest = dsm->ops->newest(dsm->conn, c->group);
+	rc = dsm->ops->loan(dsm->conn, c->group, newest + 1, &dsm->lent_payload);
+	if (rc)
+		return rc;
+	dsm->loaned = true;
+	dsm->lent_cell = index;
+	dsm->lent_seq = newest + 1;
+	uint64_t *record = dsm->lent_payload + c->offset_lo / 8;
+	*data = c->type == DSM_BYTES ? record + 2 : record + 1;
+	*capacity = c->type == DSM_BYTES ? c->capacity : 8ull * c->capacity;
+	return 0;
+}
+
+int dsm_publish(struct dsm *dsm, uint64_t bytes, int64_t time_ns)
+{
+	int rc = handle_check(dsm);
+	if (rc)
+		return rc;
+	if (!dsm->loaned)
+		return dsm__fail(-ENOTCONN, "no loan is open: dsm_loan() first");
+	struct writer *w = &dsm->writer;
+	const struct directory_cell *c = &dsm->cells[dsm->lent_cell];
+	uint64_t room = c->type == DSM_BYTES ? c->capacity : 8ull * c->capacity;
+	uint64_t *record = dsm->lent_payload + c->offset_lo / 8;
+	if (bytes > room || (c->type == DSM_F64_ARRAY && bytes != room))
+		return dsm__fail(-EMSGSIZE, "%s: %llu bytes published of a loan of %llu",
+			view_text(&dsm->link->view, c->name), (unsigned long long)bytes,
+			(unsigned long long)room);
+	int64_t time = time_ns ? time_ns : clock_stamp(dsm->clock);
+	record[0] = ((uint64_t)time & ~(uint64_t)PAYLOAD_QUALITY_BITS) | DSM_GOOD;
+	if (c->type == DSM_BYTES) {
+		record[1] = bytes;
+		memset((char *)(record + 2) + bytes, 0, ((room + 7) & ~UINT64_C(7)) - bytes);
+	}
+	struct check_fields f = { dsm->lent_seq,
+		w->epoch | dsm->link->view.groups[c->group].payload_bytes << 32, (uint64_t)time, w->step + 1 };
+	dsm->loaned = false;
+	rc = dsm->ops->loan_end(dsm->conn, c->group, &f);
+	if (rc)
+		return rc;
+	writer_forget_image(w, c->group, dsm->lent_seq);
+	w->step++;
+	dsm->stats.commits++;
+	dsm->ops->complete(dsm->conn, w->owner, w->step, &c->group, 1);
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters that the engine keeps in the header for everybody to read. The order is part of the
+ * layout: add at the end. */
+#ifndef DSM_LIB_CORE_COUNTERS_H
+#define DSM_LIB_CORE_COUNTERS_H
+
+#define COUNTER_LIST(X) \
+	X(SESSIONS, "sessions", "clients attached now") \
+	X(SESSIONS_TOTAL, "sessions_total", "clients attached since the start") \
+	X(REFUSED_ROLE, "refused_role", "attaches refused: user or role not allowed, or held") \
+	X(REFUSED_VERSION, "refused_version", "attaches refused: another version") \
+	X(REFUSED_FULL, "refused_full", "attaches refused: too many clients") \
+	X(BAD_MESSAGES, "bad_messages", "control messages that did not parse; the client is cut off") \
+	X(REQUESTS, "requests", "requests and adds received") \
+	X(REQUESTS_APPLIED, "requests_applied", "requests carried out on the engine's own groups") \
+	X(REQUESTS_FORWARDED, "requests_forwarded", "requests handed to their owners") \
+	X(REQUESTS_REFUSED, "requests_refused", "requests answered with an error") \
+	X(REQUESTS_REPEATED, "requests_repeated", "requests seen before, answered from memory") \
+	X(GRANTS, "grants", "owner roles granted") \
+	X(TAKEOVERS, "takeovers", "owners replaced or cleaned up after") \
+	X(BANKS_MOVED, "banks_moved", "banks moved to new memory to fence an owner") \
+	X(SLOTS_SCRUBBED, "slots_scrubbed", "slots that did not verify at a takeover") \
+	X(LEASES_EXPIRED, "leases_expired", "owners that fell silent") \
+	X(SLOW_CLIENTS, "slow_clients", "clients cut off because they did not read") \
+	X(NOTIFIED, "notified", "groups whose waiters the engine woke") \
+	X(SAVES, "saves", "state files written") \
+	X(SAVE_ERRORS, "save_errors", "state files that could not be written") \
+	X(SAVE_NS, "save_last_ns", "duration of the last save") \
+	X(TICKS_MISSED, "ticks_missed", "heartbeats that came late by half a lease")
+
+#define COUNTER_ENUM(id, name, what) COUNTER_##id,
+enum counter { COUNTER_LIST(COUNTER_ENUM) COUNTER_COUNT };
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sleeping on words of shared memory. */
+#ifndef DSM_LIB_CORE_FUTEX_H
+#define DSM_LIB_CORE_FUTEX_H
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+
+/* Wakes everybody that sleeps on the word; a read-only mapping suffices. */
+static inline void futex_wake_all(const void *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, 0, 0, 0);
+}
+
+/* Sleeps while *shared == a and *own == b, at most `ns`. Spurious returns are the caller's to
+ * handle. Without futex_waitv (before Linux 5.16) only `shared` wakes and ns is cut to 20 ms. */
+void futex_wait_two(const void *shared, uint32_t a, const _Atomic uint32_t *own, uint32_t b,
+	uint64_t ns);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kill points of a test build. The environment is looked up once, so that a point that
+ * is not armed costs one load and may stand in a slot's commit. */
+#include "core/hooks.h"
+
+#ifdef DSM_TEST_HOOKS
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static char armed_name[64];
+static unsigned long kill_at;       /* passage that kills; 0 = nothing is armed */
+static atomic_ulong passages;
+
+static void arm(const char *spec)
+{
+	kill_at = 0;
+	atomic_store_explicit(&passages, 0, memory_order_relaxed);
+	if (!spec || !*spec)
+		return;
+	size_t length = strcspn(spec, ":");
+	if (length >= sizeof(armed_name))
+		return;
+	memcpy(armed_name, spec, length);
+	armed_name[length] = '\0';
+	kill_at = spec[length] == ':' ? strtoul(spec + length + 1, NULL, 10) : 1;
+}
+
+static void arm_from_environment(void)
+{
+	arm(getenv("DSM_KILL_AT"));
+}
+
+void dsm__point_arm(const char *spec)
+{
+	pthread_once(&once, arm_from_environment);
+	arm(spec);
+}
+
+void dsm__point(const char *name)
+{
+	pthread_once(&once, arm_from_environment);
+	if (kill_at == 0 || strcmp(name, armed_name) != 0)
+		return;
+	if (atomic_fetch_add_explicit(&passages, 1, memory_order_relaxed) + 1 == kill_at)
+		raise(SIGKILL);
+}
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Named points at which a test build can be killed: DSM_POINT("save-mid-write"). Only with
+ * meson -Dtest_hooks=true; otherwise a point is nothing at all. */
+#ifndef DSM_LIB_CORE_HOOKS_H
+#define DSM_LIB_CORE_HOOKS_H
+
+#ifdef DSM_TEST_HOOKS
+
+#include <dsm/dsm.h>
+
+/* Kills the process (SIGKILL) when environment variable DSM_KILL_AT is "name", or "name:N"
+ * at the Nth passage of that point, counted from 1 over all threads. The variable is read
+ * once, at the first point of the process. */
+DSM_EXPORT void dsm__point(const char *name);
+
+/* Instead of DSM_KILL_AT, for a test that forks and cannot set it early enough; forgets
+ * the passages so far. NULL: no point kills. Not while other threads pass points. */
+DSM_EXPORT void dsm__point_arm(const char *spec);
+
+#define DSM_POINT(name) dsm__point(name)
+#else
+#define DSM_POINT(name) ((void)0)
+#endif
+
+#endif

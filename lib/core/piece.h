@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A piece of the region as a memfd: made and sealed by the engine, mapped by clients. */
+#ifndef DSM_LIB_CORE_PIECE_H
+#define DSM_LIB_CORE_PIECE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct piece {
+	void *at;
+	uint64_t bytes;
+};
+
+/* Maps a descriptor that somebody else sent: it must be at least `bytes` long and sealed
+ * against shrinking (else its sender could make us die by SIGBUS), and with `immutable` against
+ * writing. Does not take the descriptor. -EBADMSG, -ENOMEM. */
+int piece_map(struct piece *piece, int fd, uint64_t bytes, bool writable, bool immutable);
+void piece_unmap(struct piece *piece);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading a ring beyond the single copy of slot.h: newest, exact and by step. */
+#include "core/slot.h"
+
+#include <string.h>
+
+static int ring_read_verified(const struct ring *ring, uint64_t offset, uint64_t bytes,
+	uint64_t *to, uint64_t *scratch, struct slot_meta *meta)
+{
+	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
+	int rc = slot_verify(ring, pulse, scratch, meta);
+	if (rc == -ESTALE)
+		return rc;
+	if (rc || meta->seq < pulse)
+		rc = ring_newest_verified(ring, scratch, meta);
+	if (rc == 0)
+		memcpy(to, (const char *)scratch + offset, bytes);
+	return rc;
+}
+
+int ring_read(const struct ring *ring, uint64_t offset, uint64_t bytes, uint64_t *to,
+	uint64_t *scratch, struct slot_meta *meta)
+{
+	if (ring->flags & RING_VERIFY)
+		return ring_read_verified(ring, offset, bytes, to, scratch, meta);
+	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
+	if (pulse == 0) {
+		memset(to, 0, bytes);
+		*meta = (struct slot_meta){ 0 };
+		return slot_recheck_bank(ring, meta);
+	}
+	return slot_copy(ring, pulse, offset, bytes, to, meta);
+}
+
+/* Candidates are taken newest first by the seq that their slots show; a slot that does not
+ * verify is passed over. A seq learnt here is a hint until slot_verify() agrees. */
+int ring_newest_verified(const struct ring *ring, uint64_t *payload, struct slot_meta *meta)
+{
+	uint64_t below = UINT64_MAX;
+	for (uint32_t n = 0; n <= ring->mask; n++) {
+		uint64_t best = 0;
+		for (uint32_t i = 0; i <= ring->mask; i++) {
+			uint64_t seq = atomic_load_explicit(&slot_at(ring, i)->seq, memory_order_relaxed);
+			if ((seq & ring->mask) == i && seq > best && seq < below)
+				best = seq;
+		}
+		if (best == 0)
+			break;
+		int rc = slot_verify(ring, best, payload, meta);
+		if (rc == 0 || rc == -ESTALE)
+			return rc;
+		below = best;
+	}
+	if (below != UINT64_MAX)
+		return -EAGAIN;
+	memset(payload, 0, ring->payload_bytes);
+	*meta = (struct slot_meta){ 0 };
+	return slot_recheck_bank(ring, meta);
+}
+
+int ring_read_at(const struct ring *ring, uint64_t seq, uint64_t *to, struct slot_meta *meta)
+{
+	int rc;
+	if (ring->flags & RING_VERIFY) {
+		rc = slot_verify(ring, seq, to, meta);
+		if (rc)
+			return rc;
+		return meta->seq == seq ? 0 : meta->seq > seq ? -EOVERFLOW : -ENOENT;
+	}
+	uint64_t there = atomic_load_explicit(&slot_at(ring, seq)->seq, memory_order_acquire); /* R0 */
+	if (there != seq)
+		return there > seq ? -EOVERFLOW : there == 0 ? -EAGAIN : -ENOENT;
+	return slot_copy(ring, seq, 0, ring->payload_bytes, to, meta);
+}
+
+int ring_read_step(const struct ring *ring, uint64_t step, uint64_t *to, struct slot_meta *meta)
+{
+	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
+	if (pulse == 0) {
+		memset(to, 0, ring->payload_bytes);
+		*meta = (struct slot_meta){ 0 };
+		return slot_recheck_bank(ring, meta);
+	}
+	for (uint64_t back = 0; back <= ring->mask && back < pulse; back++) {
+		int rc = ring_read_at(ring, pulse - back, to, meta);
+		if (rc == -ESTALE)
+			return rc;
+		if (rc == 0 && meta->step != 0 && meta->step <= step)
+			return 0;
+		if (rc)
+			return -EAGAIN;
+	}
+	if (pulse > ring->mask)
+		return -EAGAIN;
+	/* the ring goes back to the first commit and even that is younger than the step */
+	memset(to, 0, ring->payload_bytes);
+	*meta = (struct slot_meta){ 0 };
+	return slot_recheck_bank(ring, meta);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ring of one group: the owner's and the reader's algorithms on mapped memory.
+ * Called by writer.c, the shm transport, the engine's takeover and the stress program; knows
+ * no socket, no clock and no policy. One writer a ring; any number of readers.
+ *
+ * Version p of a group lies in slot p mod K. Fences and their partners:
+ *   W1 release fence after seq := 0    — R1 acquire fence before the second look at seq
+ *      without it payload words of p+K become visible under the old seq: a torn read accepted
+ *   W2 release store of seq            — R0 acquire load of seq (any way but through the pulse)
+ *      without it a reader sees the new seq over old payload
+ *   W3 release store of the pulse      — R2 acquire load of the pulse
+ *      without it the slot that the pulse names may not be there yet (no wrong value: a retry)
+ */
+#ifndef DSM_LIB_CORE_SLOT_H
+#define DSM_LIB_CORE_SLOT_H
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "core/check.h"
+#include "core/copy.h"
+#include "core/hooks.h"
+#include "core/layout.h"
+
+/* Where a ring lies in this process. Filled once when its bank is mapped. */
+struct ring {
+	unsigned char *slots;
+	_Atomic uint64_t *pulse;
+	const struct owner_line *line; /* bank_state is rechecked after every copy */
+	uint64_t slot_bytes, payload_bytes;
+	uint64_t seed;              /* check_seed() */
+	uint32_t mask;              /* K - 1 */
+	uint32_t bank_epoch;        /* of the memory mapped here */
+	uint32_t flags;             /* enum ring_flags */
+	uint32_t group;
+};
+enum ring_flags {
+	RING_VERIFY = 1,    /* a network may write it: the check decides */
+	RING_UNCHECKED = 2, /* carries no check word */
+};
+
+/* What a read returns besides the payload. */
+struct slot_meta {
+	uint64_t seq, time, step;
+	uint32_t epoch;
+	uint32_t owner_state;       /* enum dsm_owner_state at the recheck */
+};
+
+/* -EAGAIN and -ESTALE are the read path's: -EAGAIN try again, -ESTALE the bank has moved. */
+
+static inline struct slot *slot_at(const struct ring *ring, uint64_t seq)
+{
+	return (struct slot *)(void *)(ring->slots + (seq & ring->mask) * ring->slot_bytes);
+}
+
+/* ---- owner ---------------------------------------------------------------------- */
+
+/* Invalidate the slot of `seq`; after it the payload may be written. */
+static inline struct slot *slot_open(const struct ring *ring, uint64_t seq)
+{
+	struct slot *slot = slot_at(ring, seq);
+	atomic_store_explicit(&slot->seq, 0, memory_order_relaxed);
+#ifndef DSM_CONTROL_NO_W1
+	atomic_thread_fence(memory_order_release); /* W1, pairs with R1 */
+#endif
+	DSM_POINT("after-invalidate");
+	return slot;
+}
+
+/* Header fields, then seq, then the pulse. */
+static inline void slot_close(const struct ring *ring, struct slot *slot,
+	const struct check_fields *fields, uint64_t check)
+{
+	atomic_store_explicit(&slot->epoch_length, fields->epoch_length, memory_order_relaxed);
+	atomic_store_explicit(&slot->time, fields->time, memory_order_relaxed);
+	atomic_store_explicit(&slot->step, fields->step, memory_order_relaxed);
+	atomic_store_explicit(&slot->check, check, memory_order_relaxed);
+	DSM_POINT("before-seq");
+	atomic_store_explicit(&slot->seq, fields->seq, memory_order_release); /* W2 */
+	DSM_POINT("before-pulse");
+	atomic_store_explicit(ring->pulse, fields->seq, memory_order_release); /* W3 */
+}
+
+static inline uint64_t slot_check(const struct ring *ring, const struct check_fields *fields,
+	const void *payload)
+{
+	if (ring->flags & RING_UNCHECKED)
+		return 0;
+	return check_word(ring->seed, fields, payload, ring->payload_bytes);
+}
+
+/* One commit from a private image. */
+static inline void slot_publish(const struct ring *ring, const struct check_fields *fields,
+	const uint64_t *image)
+{
+	uint64_t check = slot_check(ring, fields, image);
+	struct slot *slot = slot_open(ring, fields->seq);
+#ifdef DSM_TEST_HOOKS
+	uint64_t half = ring->payload_bytes / 16 * 8;
+	copy_to_shared(slot->payload, image, half);
+	DSM_POINT("mid-payload");
+	copy_to_shared(slot->payload + half / 8, image + half / 8, ring->payload_bytes - half);
+#else
+	copy_to_shared(slot->payload, image, ring->payload_bytes);
+#endif
+	slot_close(ring, slot, fields, check);
+}
+
+static inline uint64_t slot_epoch_length(const struct ring *ring, uint32_t epoch)
+{
+	return epoch | ring->payload_bytes << 32;
+}
+
+/* ---- reader --------------------------------------------------------------------- */
+
+static inline void slot_meta_load(const struct slot *slot, struct slot_meta *meta)
+{
+	meta->epoch = (uint32_t)atomic_load_explicit(&slot->epoch_length, memory_order_relaxed);
+	meta->time = atomic_load_explicit(&slot->time, memory_order_relaxed);
+	meta->step = atomic_load_explicit(&slot->step, memory_order_relaxed);
+}
+
+/* Has the bank been replaced since it was mapped? After the copy, so that a superseded owner's
+ * late writes reach nobody. Acquire pairs with the engine's release when it moves the bank. */
+static inline int slot_recheck_bank(const struct ring *ring, struct slot_meta *meta)
+{
+	uint64_t word = atomic_load_explicit(&ring->line->bank_state, memory_order_acquire);
+	meta->owner_state = (uint32_t)(word >> 32);
+	return (uint32_t)word == ring->bank_epoch ? 0 : -ESTALE;
+}
+
+/* The words [offset, offset + bytes) of version `seq`, trusting the memory (no check word).
+ * `seq` must come from an acquire load of the pulse (R2) or of the slot's own seq (R0). */
+static inline int slot_copy(const struct ring *ring, uint64_t seq, uint64_t offset,
+	uint64_t bytes, uint64_t *to, struct slot_meta *meta)
+{
+	const struct slot *slot = slot_at(ring, seq);
+#ifdef DSM_CONTROL_SEQ_UNCHANGED
+	uint64_t first = atomic_load_explicit(&slot->seq, memory_order_relaxed);
+#endif
+	slot_meta_load(slot, meta);
+	copy_from_shared(to, slot->payload + offset / 8, bytes);
+	atomic_thread_fence(memory_order_acquire); /* R1, pairs with W1 */
+#if defined(DSM_CONTROL_NO_REREAD)
+	uint64_t again = seq;
+#else
+	uint64_t again = atomic_load_explicit(&slot->seq, memory_order_relaxed);
+#endif
+#if defined(DSM_CONTROL_SEQ_UNCHANGED)
+	meta->seq = again;
+	if (again != first)
+		return -EAGAIN;
+#else
+	meta->seq = seq;
+	if (again != seq)
+		return -EAGAIN;
+#endif
+	return slot_recheck_bank(ring, meta);
+}
+
+/* The whole slot with index of `near` into `payload`, accepted only if the check verifies and
+ * seq mod K is its index. -EAGAIN otherwise. */
+static inline int slot_verify(const struct ring *ring, uint64_t near, uint64_t *payload,
+	struct slot_meta *meta)
+{
+	const struct slot *slot = slot_at(ring, near);
+	struct check_fields f;
+	f.seq = atomic_load_explicit(&slot->seq, memory_order_acquire); /* R0 */
+	f.epoch_length = atomic_load_explicit(&slot->epoch_length, memory_order_relaxed);
+	f.time = atomic_load_explicit(&slot->time, memory_order_relaxed);
+	f.step = atomic_load_explicit(&slot->step, memory_order_relaxed);
+	uint64_t check = atomic_load_explicit(&slot->check, memory_order_relaxed);
+	if (f.seq == 0 || ((f.seq ^ near) & ring->mask) || f.epoch_length >> 32 != ring->payload_bytes)
+		return -EAGAIN;
+	copy_from_shared(payload, slot->payload, ring->payload_bytes);
+	atomic_thread_fence(memory_order_acquire); /* R1 */
+#ifndef DSM_CONTROL_NO_CHECK
+	if (ring->flags & RING_UNCHECKED) {
+		if (atomic_load_explicit(&slot->seq, memory_order_relaxed) != f.seq)
+			return -EAGAIN;
+	} else if (check != check_word(ring->seed, &f, payload, ring->payload_bytes)) {
+		return -EAGAIN;
+	}
+#else
+	(void)check;
+#endif
+	*meta = (struct slot_meta){ f.seq, f.time, f.step, (uint32_t)f.epoch_length, 0 };
+	return slot_recheck_bank(ring, meta);
+}
+
+/* Newest seq in the ring that verifies (0 = none), its payload in `payload`. Slow: for takeover,
+ * and for a marked bank whose pulse does not name a whole slot. */
+int ring_newest_verified(const struct ring *ring, uint64_t *payload, struct slot_meta *meta);
+
+/* One attempt at the newest version. `scratch` (payload_bytes) is used only if the ring is
+ * RING_VERIFY. Never written: 0 with meta->seq 0 and zeros. */
+int ring_read(const struct ring *ring, uint64_t offset, uint64_t bytes, uint64_t *to,
+	uint64_t *scratch, struct slot_meta *meta);
+/* One attempt at version `seq` exactly. -ENOENT: that slot holds an older one or none;
+ * -EOVERFLOW: it has been overwritten by a newer one; -EAGAIN: it is being written. */
+int ring_read_at(const struct ring *ring, uint64_t seq, uint64_t *to, struct slot_meta *meta);
+/* Newest version with step <= `step`: -EAGAIN if the ring no longer holds it. */
+int ring_read_step(const struct ring *ring, uint64_t step, uint64_t *to, struct slot_meta *meta);
+
+#endif

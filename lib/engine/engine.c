@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host interface: open, reload, attach inside, save, close. */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client/attach.h"
+#include "core/error.h"
+
+void engine_log(const struct dsm_engine *e, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	if (!e->options.log)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	e->options.log(text, e->options.context);
+}
+
+/* ---- options ---- */
+
+static int take_options(struct dsm_engine *e, const struct dsm_table *table,
+	const struct dsm_engine_options *opts)
+{
+	static const struct dsm_engine_options defaults = DSM_ENGINE_OPTIONS_INIT;
+	if (!opts)
+		opts = &defaults;
+	if (opts->size != sizeof(*opts))
+		return dsm__fail(-EINVAL, "dsm_engine_options.size is %zu: start from "
+			"DSM_ENGINE_OPTIONS_INIT", opts->size);
+	e->options = *opts;
+	struct dsm_engine_options *o = &e->options;
+	o->tick_ms = o->tick_ms ? o->tick_ms : 50;
+	o->lease_ms = o->lease_ms ? o->lease_ms : 500;
+	o->max_clients = o->max_clients ? o->max_clients : 1024;
+	if (o->tick_ms < 5 || o->tick_ms > 1000)
+		return dsm__fail(-EINVAL, "tick_ms is %u, expected 5 to 1000", o->tick_ms);
+	if (o->lease_ms < 2 * o->tick_ms || o->lease_ms > 3600000)
+		return dsm__fail(-EINVAL, "lease_ms is %u, expected at least two ticks (%u) and at most an "
+			"hour", o->lease_ms, 2 * o->tick_ms);
+	e->clock = o->clock ? o->clock : &clock_system;
+	const char *name = o->name ? o->name : table_text(table, table->region);
+	if (!uri_shm_name_ok(name))
+		return dsm__fail(-EINVAL, "\"%s\" is no engine's name: 1 to 64 letters, digits, '_', '-', '.'", name);
+	e->name = strdup(name);
+	e->state_file = o->state_file ? strdup(o->state_file) : NULL;
+	e->message = malloc(CONTROL_MAX);
+	e->reply = malloc(CONTROL_MAX);
+	if (!e->name || (o->state_file && !e->state_file) || !e->message || !e->reply)
+		return dsm__fail(-ENOMEM, "no memory for an engine");
+	int rc = access_parse(o->readers ? o->readers : "*", &e->readers);
+	return rc ? rc : access_parse(o->requesters ? o->requesters : "*", &e->requesters);
+}
+
+/* ---- open ---- */
+
+static int restore_from_file(struct dsm_engine *e)
+{
+	struct state_image image = { 0 };
+	char used[512], report[1024];
+	if (!e->state_file || !e->options.restore)
+		return 0;
+	int rc = state_load(e->state_file, &image, used, sizeof(used), report, sizeof(report));
+	if (report[0])
+		engine_log(e, "%s", report);
+	if (rc) {
+		engine_log(e, "nothing restored: %s", dsm_error());
+		return 0; /* an engine that cannot restore starts empty, and says so */
+	}
+	engine_log(e, "restoring from %s", used);
+	rc = saver_restore(e, e->region, &image, true);
+	state_free(&image);
+	return rc;
+}
+
+static struct dsm_table *edit(const struct dsm_table *table)
+{
+	/* table_finish() fills in what was left open; a finished table stays as it is */
+	return (struct dsm_table *)(uintptr_t)table;
+}
+
+static int build(struct dsm_engine *e, const struct dsm_table *table, struct region **out)
+{
+	struct region_params params = { e->options.tick_ms, e->options.lease_ms, clock_stamp(e->clock) };
+	return region_build(edit(table), &params, out);
+}
+
+static void engine_free(struct dsm_engine *e)
+{
+	for (struct session *s = e->sessions; s; s = s->next)
+		s->dead = true;
+	if (e->region && e->holders)
+		server_sweep(e);
+	writer_free(&e->writer);
+	if (e->region)
+		owners_free(e);
+	records_free(e);
+	access_free(&e->readers);
+	access_free(&e->requesters);
+	region_free(&e->region);
+	int fds[] = { e->listen_fd, e->epoll_fd, e->timer_fd, e->stop_fd };
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	free(e->name);
+	free(e->state_file);
+	free(e->message);
+	free(e->reply);
+	pthread_mutex_destroy(&e->lock);
+	pthread_cond_destroy(&e->save_wanted);
+	free(e);
+}
+
+static int inproc_channel(void *context)
+{
+	struct dsm_engine *e = context;
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
+		return dsm__fail(-errno, "no socket pair: %s", strerror(errno));
+	pthread_mutex_lock(&e->lock);
+	struct session *s = e->stop ? NULL : server_adopt(e, pair[0], true);
+	pthread_mutex_unlock(&e->lock);
+	if (s)
+		return pair[1];
+	close(pair[0]);
+	close(pair[1]);
+	return dsm__fail(-ECONNREFUSED, "the engine is ending");
+}
+
+/* A second mapping of a bank that is sealed against new writable ones: same pages. */
+static void *inproc_memory(void *context, uint32_t owner, uint64_t *bytes)
+{
+	struct dsm_engine *e = context;
+	pthread_mutex_lock(&e->lock);
+	const struct directory_owner *o = &e->region->view.owners[owner];
+	*bytes = o->bank_bytes;
+	void *at = mremap(e->region->base + o->bank_offset, 0, o->bank_bytes, MREMAP_MAYMOVE);
+	pthread_mutex_unlock(&e->lock);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static struct dsm_engine *engine_new(void)
+{
+	struct dsm_engine *e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	e->listen_fd = e->timer_fd = e->stop_fd = -1;
+	e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	e->inproc = (struct inproc){ inproc_channel, inproc_memory, e };
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_cond_init(&e->save_wanted, NULL);
+	return e;
+}
+
+int dsm_engine_open(const struct dsm_table *table, const struct dsm_engine_options *opts,
+	struct dsm_engine **out)
+{
+	if (!table || !out)
+		return dsm__fail(-EINVAL, "dsm_engine_open(): null pointer");
+	struct dsm_engine *e = engine_new();
+	if (!e)
+		return dsm__fail(-ENOMEM, "no memory for an engine");
+	int rc = take_options(e, table, opts);
+	if (rc == 0)
+		rc = build(e, table, &e->region);
+	if (rc == 0)
+		rc = owners_init(e, table);
+	if (rc == 0)
+		rc = restore_from_file(e);
+	if (rc == 0 && e->options.lock_memory && mlock(e->region->base, e->region->bytes))
+		rc = dsm__fail(-errno, "cannot lock %llu bytes of memory: %s; raise LimitMEMLOCK or "
+			"`ulimit -l`", (unsigned long long)e->region->bytes, strerror(errno));
+	if (rc == 0) {
+		owners_engine_takes(e);
+		rc = server_start(e);
+	}
+	if (rc == 0)
+		rc = saver_start(e);
+	if (rc) {
+		server_stop(e);
+		engine_free(e);
+		return rc;
+	}
+	*out = e;
+	return 0;
+}
+
+/* ---- close ---- */
+
+static bool any_inside(struct dsm_engine *e)
+{
+	bool any = false;
+	pthread_mutex_lock(&e->lock);
+	for (struct session *s = e->sessions; s; s = s->next)
+		any |= s->inproc && !s->dead;
+	pthread_mutex_unlock(&e->lock);
+	return any;
+}
+
+int dsm_engine_close(struct dsm_engine **engine)
+{
+	if (!engine || !*engine)
+		return 0;
+	struct dsm_engine *e = *engine;
+	/* a detached handle's good-bye may still be on its way */
+	for (int i = 0; i < 200 && any_inside(e); i++)
+		usleep(5000);
+	if (any_inside(e))
+		return dsm__fail(-EBUSY, "handles of dsm_engine_attach() are open: dsm_detach() them first");
+	int rc = 0;
+	server_stop(e);
+	saver_stop(e);
+	if (e->state_file)
+		rc = saver_save(e);
+	server_tell_all(e, CONTROL_ENDED, DSM_NONE, 0);
+	*engine = NULL;
+	engine_free(e);
+	return rc;
+}
+
+int dsm_engine_attach(struct dsm_engine *e, const struct dsm_options *opts, struct dsm **out)
+{
+	struct uri uri = { .scheme = "shm" };
+	if (!e || !out)
+		return dsm__fail(-EINVAL, "dsm_engine_attach(): null pointer");
+	snprintf(uri.host, sizeof(uri.host), "%s", e->name);
+	return dsm__attach(&uri, &e->inproc, opts, out);
+}
+
+/* ---- reload and save ---- */
+
+/* Under lock: the new region takes the old one's place; every client must come again. */
+static void change_over(struct dsm_engine *e, struct region *fresh, struct holder *holders)
+{
+	struct region *old = e->region;
+	for (uint32_t i = 0; i < COUNTER_COUNT; i++) /* totals go on */
+		atomic_store_explicit(&fresh->counters[i],
+			atomic_load_explicit(&old->counters[i], memory_order_relaxed), memory_order_relaxed);
+	requests_forget_tickets(e);
+	server_tell_all(e, CONTROL_ENDED, DSM_NONE, 0);
+	atomic_store_explicit(&old->header->state, REGION_ENDED, memory_order_release);
+	writer_free(&e->writer);
+	e->has_writer = false;
+	for (struct session *s = e->sessions; s; s = s->next) {
+		s->owner = DSM_NONE; /* the roles end with the generation */
+		s->dead = true;
+	}
+	owners_free(e);
+	e->holders = holders;
+	e->region = fresh;
+	server_sweep(e);
+	region_free(&old);
+	owners_engine_takes(e);
+}
+
+int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
+{
+	struct state_image image = { 0 };
+	struct region *fresh = NULL;
+	if (!e || !table)
+		return dsm__fail(-EINVAL, "dsm_engine_reload(): null pointer");
+	int rc = build(e, table, &fresh);
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&e->lock);
+	while (e->saving)
+		pthread_cond_wait(&e->save_wanted, &e->lock);
+	struct holder *current = e->holders, *holders = NULL;
+	rc = saver_capture(e, &image);
+	if (rc == 0)
+		rc = saver_restore(e, fresh, &image, false);
+	state_free(&image);
+	if (rc == 0) {
+		rc = owners_init(e, table);
+		holders = e->holders;
+		e->holders = current;
+	}
+	if (rc == 0)
+		change_over(e, fresh, holders);
+	pthread_mutex_unlock(&e->lock);
+	if (rc) {
+		free(holders);
+		region_free(&fresh);
+	}
+	return rc;
+}
+
+int dsm_engine_save(struct dsm_engine *e)
+{
+	if (!e)
+		return dsm__fail(-EINVAL, "dsm_engine_save(): null pointer");
+	if (!e->state_file)
+		return dsm__fail(-ENOENT, "no state file is configured");
+	return saver_save(e);
+}

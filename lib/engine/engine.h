@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is behind struct dsm_engine: one region, its clients, one server thread. Everything here
+ * is under engine->lock; the server thread holds it while it handles what epoll brought, API
+ * calls while they change something. Clients' reads and owners' commits never come here.
+ */
+#ifndef DSM_LIB_ENGINE_ENGINE_H
+#define DSM_LIB_ENGINE_ENGINE_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "client/attach.h"
+#include "core/clock.h"
+#include "core/counters.h"
+#include "engine/region.h"
+#include "engine/state.h"
+#include "transport/channel.h"
+#include "wire/control.h"
+
+#define RESULTS 256u            /* remembered a client, = the client's window */
+#define RECORDS_MAX 4096u
+#define RECORD_KEEP_NS (60 * UINT64_C(1000000000))
+#define TICKETS 1024u
+#define FORWARD_DEADLINE_NS (5 * UINT64_C(1000000000))
+
+/* Who may do something: resolved from "", "*" or a list of users when the engine starts. */
+struct access {
+	bool everybody;
+	uint32_t count;
+	uid_t *uids;
+};
+int access_parse(const char *users, struct access *out);
+void access_free(struct access *access);
+bool access_allows(const struct access *access, uid_t uid);
+
+struct result { uint64_t number, previous; int32_t status; bool in_flight; };
+
+/* What is known of a client that has made requests, also while it is away. */
+struct record {
+	uint8_t id[16];
+	uint64_t last;              /* highest number seen */
+	uint64_t refuse_to;         /* up to here the outcome is unknown: never carried out again */
+	uint64_t done_to;           /* up to here carried out before the state was saved */
+	uint64_t away_ns;           /* since when without session; 0 = attached */
+	struct session *session;
+	struct result results[RESULTS];
+	struct record *next;
+};
+
+/* A request that waits for its owner. */
+struct ticket {
+	struct record *record;      /* NULL = free */
+	uint64_t number, deadline_ns;
+	uint32_t owner, generation; /* ticket = generation << 32 | index */
+};
+
+struct session {
+	struct dsm_engine *engine;
+	int fd;
+	bool greeted, inproc, may_request, takes_requests, dead;
+	uint32_t id, pid, uid;
+	uint32_t owner;             /* DSM_NONE = reader */
+	uint8_t client_id[16];
+	uint64_t last_number;       /* of HELLO */
+	struct record *record;
+	uint64_t since_ns, requests, messages;
+	char program[32];
+	struct session *next;
+};
+
+/* Who holds an owner role, by the engine's knowledge. */
+struct holder {
+	struct session *session;    /* NULL: the connection is gone, the process may not be */
+	int pidfd;                  /* -1 = cannot be watched */
+	bool held;
+	uint32_t pid;
+	uint64_t tick, moved_ns;
+	struct access access;
+};
+
+struct dsm_engine {
+	pthread_mutex_t lock;
+	pthread_t thread;
+	bool thread_running, stop;
+	struct region *region;
+	struct holder *holders;     /* one an owner */
+	struct writer writer;       /* the engine's own groups, unless a session holds "engine" */
+	bool has_writer;
+	struct access readers, requesters;
+	struct dsm_engine_options options;
+	char *name, *state_file;
+	const struct dsm_clock *clock;
+	struct inproc inproc;
+	int listen_fd, epoll_fd, timer_fd, stop_fd;
+	struct session *sessions;
+	uint32_t session_count, next_session;
+	struct record *records;
+	uint32_t record_count;
+	struct ticket tickets[TICKETS];
+	uint32_t next_ticket;
+	uint64_t tick_ns;           /* of the last tick */
+	unsigned char *message, *reply; /* CONTROL_MAX each */
+	/* saver */
+	pthread_t saver;
+	pthread_cond_t save_wanted;
+	bool saver_running, save_now, saving;
+	uint64_t save_due_ns;
+};
+
+void engine_log(const struct dsm_engine *engine, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* ---- server.c: the thread ---- */
+int server_start(struct dsm_engine *engine);
+void server_stop(struct dsm_engine *engine);
+struct session *server_adopt(struct dsm_engine *engine, int fd, bool inproc);
+void server_drop(struct session *session);   /* marks; freed at the end of the batch */
+void server_sweep(struct dsm_engine *engine);
+void server_tell(struct session *session, uint32_t kind, uint32_t owner, uint64_t value);
+void server_tell_all(struct dsm_engine *engine, uint32_t kind, uint32_t owner, uint64_t value);
+/* Sends; a client that does not read is cut off. */
+void server_send(struct session *session, size_t bytes, const void *message, const int *fds, uint32_t n);
+
+/* ---- session.c: one client's messages ---- */
+void session_message(struct session *session, const void *message, size_t size);
+
+/* ---- owners.c: who holds which role ---- */
+int owners_init(struct dsm_engine *engine, const struct dsm_table *table);
+void owners_free(struct dsm_engine *engine);
+/* 0 granted; -EACCES, -EBUSY, -ENODEV with text. */
+int owners_claim(struct session *session, const char *name, bool take_over, uint32_t *owner,
+	uint32_t *epoch);
+void owners_session_gone(struct session *session, bool bye);
+void owners_tick(struct dsm_engine *engine, uint64_t now, bool restart_leases);
+void owners_engine_takes(struct dsm_engine *engine);
+
+/* ---- requests.c ---- */
+void requests_message(struct session *session, struct control_reader *r);
+void requests_answer(struct session *session, struct control_reader *r);
+void requests_owner_gone(struct dsm_engine *engine, uint32_t owner);
+void requests_tick(struct dsm_engine *engine, uint64_t now);
+struct record *records_find(struct dsm_engine *engine, const uint8_t id[16]);
+struct record *records_add(struct dsm_engine *engine, const uint8_t id[16]);
+void records_free(struct dsm_engine *engine);
+void requests_forget_tickets(struct dsm_engine *engine);
+
+/* ---- saver.c ---- */
+int saver_start(struct dsm_engine *engine);
+void saver_stop(struct dsm_engine *engine);
+/* Under lock: the table and the request numbers as one image. */
+int saver_capture(struct dsm_engine *engine, struct state_image *image);
+/* Puts an image's values into a fresh region that nobody sees yet, and numbers into records. */
+int saver_restore(struct dsm_engine *engine, struct region *region, const struct state_image *image,
+	bool with_records);
+int saver_save(struct dsm_engine *engine);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* shm: reading and writing rings in mapped memory. The read path: no allocation, lock, log,
+ * clock or system call. */
+#include "core/error.h"
+#include "core/futex.h"
+#include "transport/shm.h"
+
+#define NOT_MAPPED(conn, group) (__builtin_expect(!(conn)->rings[group].slots, 0))
+
+int shm_read(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes,
+	uint64_t *to, struct slot_meta *meta)
+{
+	if (NOT_MAPPED(conn, group))
+		return -ENODATA;
+	return ring_read(&conn->rings[group], offset, bytes, to, conn->scratch, meta);
+}
+
+int shm_read_at(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t *to,
+	struct slot_meta *meta)
+{
+	if (NOT_MAPPED(conn, group))
+		return -ENODATA;
+	return ring_read_at(&conn->rings[group], seq, to, meta);
+}
+
+int shm_read_step(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
+	struct slot_meta *meta)
+{
+	if (NOT_MAPPED(conn, group))
+		return -ENODATA;
+	return ring_read_step(&conn->rings[group], step, to, meta);
+}
+
+uint64_t shm_newest(const struct transport_conn *conn, uint32_t group)
+{
+	return NOT_MAPPED(conn, group) ? 0 :
+		atomic_load_explicit(conn->rings[group].pulse, memory_order_acquire);
+}
+
+uint64_t shm_step_complete(const struct transport_conn *conn, uint32_t owner)
+{
+	const struct bank_header *bank = conn->banks[owner].piece.at;
+	/* pairs with the release in shm_complete(): all groups of the step are there */
+	return bank ? atomic_load_explicit(&bank->step_complete, memory_order_acquire) : 0;
+}
+
+static _Atomic uint32_t *waiters_of(const struct transport_conn *conn, uint32_t group)
+{
+	const struct directory_owner *o = &conn->view->owners[conn->view->groups[group].owner];
+	return (void *)((char *)conn->waiters.at + o->waiters_offset + 4ull * (group - o->first_group));
+}
+
+/* Nobody sleeps on a word that a NIC writes: waiters of marked banks use the notify word. */
+static const void *sleep_word(const struct transport_conn *conn, uint32_t group)
+{
+	const struct ring *ring = &conn->rings[group];
+	return ring->flags & RING_VERIFY ? (const void *)&conn->notify[group] : (const void *)ring->pulse;
+}
+
+void shm_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
+	const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns)
+{
+	if (NOT_MAPPED(conn, group))
+		return;
+	const _Atomic uint32_t *word = sleep_word(conn, group);
+	_Atomic uint32_t *waiters = waiters_of(conn, group);
+	atomic_fetch_add_explicit(waiters, 1, memory_order_seq_cst);
+	/* pairs with the fence in shm_complete(): either the owner sees the count, or the load
+	 * below sees its commit; without it both may miss and this thread sleeps for ever */
+	atomic_thread_fence(memory_order_seq_cst);
+	uint32_t value = atomic_load_explicit(word, memory_order_acquire);
+	if (shm_newest(conn, group) <= since)
+		futex_wait_two(word, value, wake, woken, ns);
+	atomic_fetch_sub_explicit(waiters, 1, memory_order_relaxed);
+}
+
+int shm_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
+	struct slot_meta *meta)
+{
+	if (NOT_MAPPED(conn, group))
+		return -ENODATA;
+	const struct ring *ring = &conn->rings[group];
+	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
+	const struct slot *slot = slot_at(ring, pulse);
+	if (pulse == 0)
+		return -ENODATA;
+	slot_meta_load(slot, meta);
+	meta->seq = pulse;
+	*data = (const char *)slot->payload + offset;
+	return shm_borrow_end(conn, group, pulse);
+}
+
+int shm_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq)
+{
+	const struct ring *ring = &conn->rings[group];
+	struct slot_meta meta;
+	atomic_thread_fence(memory_order_acquire); /* R1, pairs with W1 */
+	if (atomic_load_explicit(&slot_at(ring, seq)->seq, memory_order_relaxed) != seq)
+		return -EAGAIN;
+	return slot_recheck_bank(ring, &meta);
+}
+
+/* Still ours? The engine moves the bank and raises the epoch before it grants anew; this look
+ * only spares a superseded owner work that nobody would see. */
+static int still_ours(const struct transport_conn *conn, const struct ring *ring)
+{
+	uint64_t word = atomic_load_explicit(&ring->line->bank_state, memory_order_relaxed);
+	uint32_t epoch = atomic_load_explicit(&ring->line->epoch, memory_order_relaxed);
+	if ((uint32_t)word == ring->bank_epoch && epoch == conn->own_epoch)
+		return 0;
+	return dsm__fail(-EOWNERDEAD, "owner \"%s\" was given to somebody else; nothing was written",
+		view_text(conn->view, conn->view->owners[conn->own_owner].name));
+}
+
+int shm_publish(struct transport_conn *conn, uint32_t group, const struct check_fields *fields,
+	const uint64_t *image)
+{
+	const struct ring *ring = &conn->rings[group];
+	int rc = still_ours(conn, ring);
+	if (rc == 0)
+		slot_publish(ring, fields, image);
+	return rc;
+}
+
+/* Marked banks: the engine bumps the notify word, since its readers must not sleep on ours. */
+static void notify_engine(struct transport_conn *conn, const uint32_t *groups, uint32_t n)
+{
+	unsigned char message[1024];
+	struct control_writer w;
+	control_begin(&w, message, sizeof(message), CONTROL_NOTIFY);
+	for (uint32_t i = 0; i < n && w.room - w.size >= 4; i++)
+		if (atomic_load_explicit(waiters_of(conn, groups[i]), memory_order_relaxed))
+			control_put_u32(&w, groups[i]);
+	if (w.entries)
+		channel_send(conn->fd, message, control_end(&w), NULL, 0);
+}
+
+void shm_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
+	const uint32_t *groups, uint32_t n)
+{
+	struct bank_header *bank = conn->banks[owner].piece.at;
+	atomic_store_explicit(&bank->step_complete, step, memory_order_release);
+	atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence in shm_wait() */
+	for (uint32_t i = 0; i < n; i++) {
+		if (__builtin_expect(!atomic_load_explicit(waiters_of(conn, groups[i]),
+				memory_order_relaxed), 1))
+			continue;
+		if (conn->rings[groups[i]].flags & RING_VERIFY) {
+			notify_engine(conn, groups + i, n - i);
+			return;
+		}
+		futex_wake_all(conn->rings[groups[i]].pulse);
+	}
+}
+
+int shm_loan(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t **payload)
+{
+	const struct ring *ring = &conn->rings[group];
+	int rc = still_ours(conn, ring);
+	if (rc == 0)
+		*payload = (uint64_t *)(void *)slot_open(ring, seq)->payload;
+	return rc;
+}
+
+int shm_loan_end(struct transport_conn *conn, uint32_t group, const struct check_fields *fields)
+{
+	const struct ring *ring = &conn->rings[group];
+	struct slot *slot = slot_at(ring, fields->seq);
+	int rc = still_ours(conn, ring);
+	if (rc == 0)
+		slot_close(ring, slot, fields, slot_check(ring, fields, (const void *)slot->payload));
+	return rc;
+}

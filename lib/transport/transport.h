@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One table of operations a transport. Attempt-level only: retry, deadline, floors and policy
+ * live once, in lib/client. A transport exports one symbol, its table; an operation it cannot
+ * do is a stub from transport_stub.c that answers -ENOTSUP, never NULL.
+ *
+ * Threads: "owner" = the handle's thread; "slow" = the slow path, under the handle's lock.
+ * Operations marked owner are never called at the same time as each other or as close.
+ */
+#ifndef DSM_LIB_TRANSPORT_TRANSPORT_H
+#define DSM_LIB_TRANSPORT_TRANSPORT_H
+
+#include "core/directory.h"
+#include "core/slot.h"
+#include "core/uri.h"
+#include "wire/control.h"
+
+struct transport_conn;   /* each transport's own */
+
+/* What a connection shows of the engine's life. */
+struct transport_pulse {
+	uint64_t heartbeat;
+	bool ended;                 /* the engine said good-bye in memory */
+};
+
+struct transport_ops {
+	size_t size;                /* of this table, so that it can grow */
+	const char *scheme;         /* "shm" */
+
+	/* -- connection: slow, or the owner before the handle is shared -- */
+	/* One try to reach the engine's control channel; blocks at most timeout_ms. -ENOENT,
+	 * -ECONNREFUSED nobody there; -EACCES; *out untouched on failure. */
+	int (*connect)(const struct uri *uri, uint32_t timeout_ms, struct transport_conn **out);
+	/* Frees everything, also half-built. No memory of the connection is valid afterwards. */
+	void (*close)(struct transport_conn *conn);
+	/* For poll(): readable when recv() has something. */
+	int (*fd)(const struct transport_conn *conn);
+	/* One whole message, not blocking. -EAGAIN the queue is full or (recv) empty;
+	 * -EPIPE/-ECONNRESET the channel is gone. recv returns the bytes. */
+	int (*send)(struct transport_conn *conn, const void *message, size_t bytes);
+	int (*recv)(struct transport_conn *conn, void *message, size_t room);
+	/* After a good WELCOME: gain sight of header and directory. *directory is `bytes` long,
+	 * unchecked, immutable from now on, valid until close. -EBADMSG, -ENOMEM. */
+	int (*open)(struct transport_conn *conn, const struct control_welcome *welcome,
+		const void **directory, uint64_t *bytes);
+	/* The directory was checked: `view` outlives the connection. Prepares the rings. */
+	int (*ready)(struct transport_conn *conn, const struct view *view);
+	/* After MAPPED (its reader stands behind the struct control_map): banks can be read.
+	 * May be called from the slow path; takes effect for the owner at adopt(). */
+	int (*mapped)(struct transport_conn *conn, const struct control_map *map,
+		struct control_reader *epochs);
+	/* owner, under the handle's lock: take banks that mapped() brought into use. */
+	int (*adopt)(struct transport_conn *conn);
+
+	/* -- life: slow; no system call, no blocking -- */
+	void (*pulse)(const struct transport_conn *conn, struct transport_pulse *out);
+	/* The public part of the header, valid until close. */
+	const struct region_header *(*header)(const struct transport_conn *conn);
+	/* The owner line's bank_state word; epoch, pid and step may be NULL. */
+	uint64_t (*owner_line)(const struct transport_conn *conn, uint32_t owner,
+		uint32_t *epoch, uint32_t *pid, uint64_t *step);
+	uint64_t (*counter)(const struct transport_conn *conn, uint32_t index);
+	/* Own heartbeat as owner. */
+	void (*beat)(struct transport_conn *conn, uint32_t owner, uint64_t tick);
+	/* Newest seq as hinted by the pulse word. Any thread. */
+	uint64_t (*newest)(const struct transport_conn *conn, uint32_t group);
+
+	/* -- reading: owner. One attempt; -EAGAIN torn or not whole, try again; -ESTALE the bank
+	 * moved, ask MAP for it; -ENODATA that bank was never mapped; others are final. -- */
+	/* Newest version's words [offset, offset + bytes) of the payload. */
+	int (*read)(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes,
+		uint64_t *to, struct slot_meta *meta);
+	/* Version `seq`: ring_read_at()'s errors. */
+	int (*read_at)(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t *to,
+		struct slot_meta *meta);
+	/* Newest with step <= `step`; the last complete step of an owner. */
+	int (*read_step)(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
+		struct slot_meta *meta);
+	uint64_t (*step_complete)(const struct transport_conn *conn, uint32_t owner);
+	/* Sleeps until newest() may have passed `since`, *wake differs from `woken`, or `ns`. */
+	void (*wait)(struct transport_conn *conn, uint32_t group, uint64_t since,
+		const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
+	/* In-place view of words [offset, …) of the newest version; end with borrow_end(). */
+	int (*borrow)(struct transport_conn *conn, uint32_t group, uint64_t offset,
+		const void **data, struct slot_meta *meta);
+	int (*borrow_end)(struct transport_conn *conn, uint32_t group, uint64_t seq);
+
+	/* -- writing: owner -- */
+	/* The grant of WELCOME: writable sight of the own bank. */
+	int (*granted)(struct transport_conn *conn, uint32_t owner);
+	int (*publish)(struct transport_conn *conn, uint32_t group,
+		const struct check_fields *fields, const uint64_t *image);
+	void (*complete)(struct transport_conn *conn, uint32_t owner, uint64_t step,
+		const uint32_t *groups, uint32_t n);
+	/* The next slot's payload in place, invalidated; then its header. */
+	int (*loan)(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t **payload);
+	int (*loan_end)(struct transport_conn *conn, uint32_t group,
+		const struct check_fields *fields);
+};
+
+/* The table for a scheme, NULL if this build has none. `index` walks all in the order of
+ * preference for an address without a scheme. */
+const struct transport_ops *transport_find(const char *scheme);
+const struct transport_ops *transport_at(unsigned index);
+
+/* All operations refusing; copy and override. */
+extern const struct transport_ops transport_stub;
+extern const struct transport_ops transport_shm;
+
+/* Faults on top of any transport, by `spec` ("drop=0.1,delay=2,tear=0.2,fail=5,seed=7").
+ * Takes `conn` over; *ops and *conn become the decorator's. -EINVAL a bad spec. */
+int transport_faulty(const char *spec, const struct transport_ops **ops, struct transport_conn **conn);
+
+#endif
