@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the project aims at, as figures of one run; and how figures grow with their parameter. */
+#include "harness/results.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* All as "at most so many ns": 100 million per second are 10 ns each. */
+static const struct bench_aim aims[] = {
+	{ .text = "dsm_read of an f64 cell <= 2.5 x ck_sequence copy of the same 64-byte slot",
+	  .left = "dsm.read", .right = "copy.ck_sequence.read.64B", .factor = 2.5 },
+	{ .text = "dsm_read >= 100 million per second and thread", .left = "dsm.read", .offset = 10 },
+	{ .text = "dsm_read_f64 >= 100 million per second and thread", .left = "dsm.read_f64", .offset = 10 },
+	{ .text = "commit of an f64 cell, time given <= 15 ns + memcpy",
+	  .left = "dsm.commit", .right = "copy.memcpy.read.64B", .factor = 1, .offset = 15 },
+	{ .text = "own-cell dsm_add >= 1.45 million per second", .left = "dsm.add-own", .offset = 1e3 / 1.45 },
+	{ .text = "two readers scale: <= 1.1 x the time of one alone",
+	  .left = "dsm.read2", .right = "dsm.read", .factor = 1.1 },
+	{ .text = "10 wires: <= 1.1 x the time per operation of 1 wire",
+	  .left = "wires.10", .right = "wires.1", .factor = 1.1 },
+	{ .text = "1,000 wires: <= 1.1 x the time per operation of 1 wire",
+	  .left = "wires.1000", .right = "wires.1", .factor = 1.1 },
+};
+#define AIMS (sizeof(aims) / sizeof(aims[0]))
+
+static size_t medians(const struct bench_result *row, double *out)
+{
+	size_t n = row->repeats < BENCH_COMPARE_MAX ? row->repeats : BENCH_COMPARE_MAX;
+	for (size_t i = 0; i < n; i++)
+		out[i] = row->repeat[i].median;
+	return n;
+}
+
+bool bench_compare_rows(const struct bench_result *left, const struct bench_result *right,
+	struct bench_comparison *out)
+{
+	double l[BENCH_COMPARE_MAX], r[BENCH_COMPARE_MAX];
+	if (!left || !right || !left->repeats || !right->repeats)
+		return false;
+	size_t nl = medians(left, l), nr = medians(right, r);
+	bench_compare(l, r, nl < nr ? nl : nr, out);
+	return true;
+}
+
+void bench_aim_evaluate(const struct bench_results *results, struct bench_aim *aim)
+{
+	const struct bench_result *left = bench_results_find(results, aim->left);
+	const struct bench_result *right = bench_results_find(results, aim->right);
+	double l[BENCH_COMPARE_MAX], limit[BENCH_COMPARE_MAX] = { 0 };
+	struct bench_comparison c;
+	snprintf(aim->verdict, sizeof(aim->verdict), "not measured");
+	if (!left || !left->repeats || (aim->right[0] && (!right || !right->repeats)))
+		return;
+	size_t n = medians(left, l);
+	if (aim->right[0]) {
+		size_t m = medians(right, limit);
+		n = m < n ? m : n;
+	}
+	for (size_t i = 0; i < n; i++)
+		limit[i] = aim->factor * limit[i] + aim->offset;
+	bench_compare(l, limit, n, &c);
+	aim->left_median = c.left;
+	aim->limit_median = c.right;
+	aim->spread = c.spread;
+	snprintf(aim->verdict, sizeof(aim->verdict), "%s", c.verdict == BENCH_LESS ? "met"
+		: c.verdict == BENCH_MORE ? "not met" : "not distinguishable");
+}
+
+int bench_aims(struct bench_results *results)
+{
+	results->aim = calloc(AIMS, sizeof(*results->aim));
+	if (!results->aim)
+		return -ENOMEM;
+	memcpy(results->aim, aims, sizeof(aims));
+	for (results->aims = 0; results->aims < AIMS; results->aims++)
+		bench_aim_evaluate(results, &results->aim[results->aims]);
+	return 0;
+}
+
+/* ---- growth ---- */
+
+/* A column is what follows the last dot of a row's name. */
+static const char *column_of(const struct bench_result *row)
+{
+	const char *dot = strrchr(row->name, '.');
+	return dot ? dot + 1 : row->name;
+}
+
+static struct bench_fit *fit_for(struct bench_results *results, const struct bench_result *row)
+{
+	char name[sizeof(results->fit->name)];
+	snprintf(name, sizeof(name), "%.24s.%.36s", row->family, column_of(row));
+	for (size_t i = 0; i < results->fits; i++) {
+		if (!strcmp(results->fit[i].name, name))
+			return &results->fit[i];
+	}
+	struct bench_fit *grown = reallocarray(results->fit, results->fits + 1, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	results->fit = grown;
+	struct bench_fit *fit = &results->fit[results->fits++];
+	memset(fit, 0, sizeof(*fit));
+	memcpy(fit->name, name, sizeof(fit->name));
+	memcpy(fit->unit, row->unit, sizeof(fit->unit));
+	return fit;
+}
+
+int bench_fits(struct bench_results *results)
+{
+	for (size_t i = 0; i < results->rows; i++) {
+		const struct bench_result *row = &results->row[i];
+		if (!(row->param > 0) || !row->repeats)
+			continue;
+		struct bench_fit *fit = fit_for(results, row);
+		if (!fit)
+			return -ENOMEM;
+		if (fit->points == BENCH_FIT_MAX)
+			continue;
+		fit->x[fit->points] = row->param;
+		fit->y[fit->points++] = row->all.median;
+	}
+	for (size_t i = 0; i < results->fits; i++) {
+		struct bench_fit *fit = &results->fit[i];
+		fit->exponent = bench_growth(fit->x, fit->y, fit->points);
+	}
+	return 0;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "peers/dsm_host.h"
+
+#include "harness/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int dsm_host_owner(struct dsm_table *table, const char *owner)
+{
+	return dsm_table_owner(table, &(struct dsm_owner_spec){ .name = owner, .users = "" });
+}
+
+int dsm_host_group(struct dsm_table *table, const char *owner, const char *group)
+{
+	return dsm_table_group(table, &(struct dsm_group_spec){ .owner = owner, .name = group,
+		.description = "" });
+}
+
+int dsm_host_cell(struct dsm_table *table, const char *group, const char *cell, enum dsm_type type,
+	uint32_t capacity)
+{
+	return dsm_table_cell(table, &(struct dsm_cell_spec){ .group = group, .name = cell, .unit = "",
+		.description = "", .type = type, .capacity = capacity, .precision = -1 });
+}
+
+static int open_engine(const struct dsm_host *host, struct bench_shared *shared, struct dsm_engine **engine)
+{
+	struct dsm_engine_options options = DSM_ENGINE_OPTIONS_INIT;
+	struct dsm_table *table = NULL;
+	int rc = dsm_table_new(host->name, &table);
+	if (!rc)
+		rc = host->define(table, host->arg);
+	uint64_t began = bench_now_ns();
+	if (!rc)
+		rc = dsm_engine_open(table, &options, engine);
+	atomic_store(&shared->stamp[0], bench_now_ns() - began);
+	dsm_table_free(&table);
+	return rc;
+}
+
+static int serve(struct bench_shared *shared, void *arg)
+{
+	struct dsm_engine *engine = NULL;
+	int rc = open_engine(arg, shared, &engine);
+	if (rc) {
+		snprintf(shared->why, sizeof(shared->why), "engine: %.180s", dsm_error());
+		return rc;
+	}
+	atomic_store(&shared->ready, 1);
+	struct bench_usage before = bench_usage_self();
+	while (!bench_stop && !atomic_load(&shared->stop))
+		bench_sleep_ns(50000000); /* a signal ends the sleep; the engine has its own thread */
+	shared->usage = bench_usage_since(bench_usage_self(), before, 1);
+	dsm_engine_close(&engine);
+	return 0;
+}
+
+int dsm_host_start(struct dsm_host *host, int (*define)(struct dsm_table *, const void *),
+	const void *arg, struct bench_run *out)
+{
+	static unsigned count;
+	memset(host, 0, sizeof(*host));
+	snprintf(host->name, sizeof(host->name), "bench-%d-%u", (int)getpid(), count++);
+	host->define = define;
+	host->arg = arg;
+	int rc = bench_child_start(&host->child, -1, serve, host);
+	if (rc && out)
+		bench_why(out, rc, "%.180s", host->child.shared && host->child.shared->why[0] ?
+			host->child.shared->why : strerror(-rc));
+	if (!rc)
+		host->open_ns = atomic_load(&host->child.shared->stamp[0]);
+	return rc;
+}
+
+void dsm_host_stop(struct dsm_host *host)
+{
+	bench_child_stop(&host->child, NULL);
+}
+
+int dsm_host_attach(const char *name, const char *owner, struct dsm **out)
+{
+	char uri[64];
+	struct dsm_options options = DSM_OPTIONS_INIT;
+	options.owner = owner;
+	options.program = "dsm-bench";
+	snprintf(uri, sizeof(uri), "shm://%s", name);
+	return dsm_attach(uri, &options, out);
+}

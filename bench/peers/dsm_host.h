@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An engine in a process of its own, as the daemon is one, and handles to it. */
+#ifndef BENCH_DSM_HOST_H
+#define BENCH_DSM_HOST_H
+
+#include "harness/bench.h"
+#include "harness/child.h"
+
+#include <dsm/dsm.h>
+#include <dsm/engine.h>
+
+struct dsm_host {
+	struct bench_child child;
+	char name[48];       /* of the region; attach to shm://NAME */
+	uint64_t open_ns;    /* what building the region took */
+	/* describe the table; runs in the engine's process */
+	int (*define)(struct dsm_table *table, const void *arg);
+	const void *arg;
+};
+
+/* 0 or -errno with the reason in `out` (may be NULL). To be stopped in any case. */
+int dsm_host_start(struct dsm_host *host, int (*define)(struct dsm_table *, const void *),
+	const void *arg, struct bench_run *out);
+void dsm_host_stop(struct dsm_host *host);
+/* owner NULL: a reader. */
+int dsm_host_attach(const char *name, const char *owner, struct dsm **out);
+
+/* Shorthands for tables. */
+int dsm_host_owner(struct dsm_table *table, const char *owner);
+int dsm_host_group(struct dsm_table *table, const char *owner, const char *group);
+int dsm_host_cell(struct dsm_table *table, const char *group, const char *cell, enum dsm_type type,
+	uint32_t capacity);
+
+#endif
