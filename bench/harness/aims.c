@@ -10,6 +10,8 @@
 static const struct bench_aim aims[] = {
 	{ .text = "dsm_read of an f64 cell <= 2.5 x ck_sequence copy of the same 64-byte slot",
 	  .left = "dsm.read", .right = "copy.ck_sequence.read.64B", .factor = 2.5 },
+	{ .text = "the same against a copy by a function call, as the library's is",
+	  .left = "dsm.read", .right = "copy.ck_sequence.call.64B", .factor = 2.5 },
 	{ .text = "dsm_read >= 100 million per second and thread", .left = "dsm.read", .offset = 10 },
 	{ .text = "dsm_read_f64 >= 100 million per second and thread", .left = "dsm.read_f64", .offset = 10 },
 	{ .text = "commit of an f64 cell, time given <= 15 ns + memcpy",

@@ -38,6 +38,7 @@ struct bench_usage {
 /* One repeat's samples, in the row's unit, in the order they were taken. */
 struct bench_series {
 	double *sample;
+	double *service;     /* paced: from the actual start, for comparison; else as sample */
 	size_t n, room;
 	uint64_t sent, lost, late_starts;
 	struct bench_usage client, server;
@@ -79,6 +80,7 @@ void bench_list_free(struct bench_list *list);
 int bench_series_reserve(struct bench_series *series, size_t n);
 /* Append; beyond the room it is dropped (the row reserved too little). */
 void bench_series_add(struct bench_series *series, double value);
+void bench_series_free(struct bench_series *series);
 void bench_run_clear(struct bench_run *run);
 void bench_run_free(struct bench_run *run);
 

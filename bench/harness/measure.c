@@ -37,26 +37,43 @@ int bench_series_reserve(struct bench_series *series, size_t n)
 		return -E2BIG;
 	if (n <= series->room)
 		return 0;
-	double *grown = reallocarray(series->sample, n, sizeof(double));
-	if (!grown)
+	double *sample = calloc(n, sizeof(double)), *service = calloc(n, sizeof(double));
+	if (!sample || !service) {
+		free(sample);
+		free(service);
 		return -ENOMEM;
-	memset(grown, 0, n * sizeof(double)); /* page faults belong here, not between samples */
-	series->sample = grown;
+	}
+	/* page faults belong here, not between samples */
+	memset(sample, 0xff, n * sizeof(double));
+	memset(service, 0xff, n * sizeof(double));
+	bench_series_free(series);
+	series->sample = sample;
+	series->service = service;
 	series->room = n;
 	return 0;
 }
 
 void bench_series_add(struct bench_series *series, double value)
 {
-	if (series->n < series->room)
-		series->sample[series->n++] = value;
+	if (series->n == series->room)
+		return;
+	series->service[series->n] = value;
+	series->sample[series->n++] = value;
+}
+
+void bench_series_free(struct bench_series *series)
+{
+	free(series->sample);
+	free(series->service);
+	series->sample = series->service = NULL;
+	series->n = series->room = 0;
 }
 
 void bench_run_clear(struct bench_run *run)
 {
 	for (int i = 0; i < BENCH_SERIES_MAX; i++) {
 		struct bench_series *s = &run->series[i];
-		*s = (struct bench_series){ .sample = s->sample, .room = s->room };
+		*s = (struct bench_series){ .sample = s->sample, .service = s->service, .room = s->room };
 	}
 	run->why[0] = '\0';
 }
@@ -64,7 +81,7 @@ void bench_run_clear(struct bench_run *run)
 void bench_run_free(struct bench_run *run)
 {
 	for (int i = 0; i < BENCH_SERIES_MAX; i++)
-		free(run->series[i].sample);
+		bench_series_free(&run->series[i]);
 	memset(run, 0, sizeof(*run));
 }
 
@@ -115,6 +132,7 @@ int bench_paced(const struct bench_pace *pace, bench_operation operation, void *
 		if (pace->interval_ns && begin > due + LATE_NS)
 			out->late_starts++;
 		bench_series_add(out, (double)(end - (pace->interval_ns ? due : begin)));
+		out->service[out->n - 1] = (double)(end - begin);
 		if (bench_stop)
 			rc = -EINTR;
 	}

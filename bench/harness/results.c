@@ -13,7 +13,7 @@
 
 const struct bench_figure_field bench_figure_fields[] = {
 	FIELD(n), FIELD(mean), FIELD(median), FIELD(min), FIELD(max), FIELD(stddev),
-	FIELD(p99), FIELD(p999), FIELD(jitter_mean), FIELD(jitter_max),
+	FIELD(p99), FIELD(p999), FIELD(service_median), FIELD(service_p99), FIELD(jitter_mean), FIELD(jitter_max),
 	FIELD(sent), FIELD(lost), FIELD(loss_percent), FIELD(late_starts),
 	FIELD(client_cpu_ns), FIELD(client_switches), FIELD(server_cpu_ns), FIELD(server_switches),
 };

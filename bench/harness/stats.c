@@ -53,15 +53,23 @@ static void add_usage(struct bench_usage *sum, const struct bench_usage *part)
 	sum->ops += part->ops;
 }
 
+static int append(double **to, size_t n, const double *from, size_t more)
+{
+	double *grown = reallocarray(*to, n + more + 1, sizeof(double));
+	if (!grown)
+		return -ENOMEM;
+	if (more)
+		memcpy(grown + n, from, more * sizeof(double));
+	*to = grown;
+	return 0;
+}
+
 int bench_pool_add(struct bench_pool *pool, const struct bench_series *repeat)
 {
 	struct bench_series *all = &pool->all;
-	double *grown = reallocarray(all->sample, all->n + repeat->n + 1, sizeof(double));
-	if (!grown)
+	if (append(&all->sample, all->n, repeat->sample, repeat->n) ||
+	    append(&all->service, all->n, repeat->service, repeat->n))
 		return -ENOMEM;
-	if (repeat->n)
-		memcpy(grown + all->n, repeat->sample, repeat->n * sizeof(double));
-	all->sample = grown;
 	all->n += repeat->n;
 	all->sent += repeat->sent;
 	all->lost += repeat->lost;
@@ -74,7 +82,7 @@ int bench_pool_add(struct bench_pool *pool, const struct bench_series *repeat)
 
 void bench_pool_free(struct bench_pool *pool)
 {
-	free(pool->all.sample);
+	bench_series_free(&pool->all);
 	memset(pool, 0, sizeof(*pool));
 }
 
@@ -104,11 +112,12 @@ void bench_pool_figures(const struct bench_pool *pool, struct bench_figures *out
 {
 	const struct bench_series *s = &pool->all;
 	memset(out, 0, sizeof(*out));
-	double *sorted = malloc((s->n + 1) * sizeof(double));
-	if (!sorted)
+	double *sorted = NULL;
+	if (append(&sorted, 0, s->service, s->n))
 		return; /* n = 0 shows that there are no figures */
-	if (s->n)
-		memcpy(sorted, s->sample, s->n * sizeof(double));
+	out->service_median = bench_median(sorted, s->n);
+	out->service_p99 = bench_percentile(sorted, s->n, 99);
+	memcpy(sorted, s->sample, s->n * sizeof(double));
 	qsort(sorted, s->n, sizeof(double), by_value);
 	spread_figures(sorted, s->n, out);
 	free(sorted);

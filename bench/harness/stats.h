@@ -14,6 +14,7 @@
  * names serves writing, reading and printing (results.h). */
 struct bench_figures {
 	double n, mean, median, min, max, stddev, p99, p999;
+	double service_median, service_p99;   /* from the actual start: without the waiting in line */
 	double jitter_mean, jitter_max;       /* of |difference of consecutive samples| */
 	double sent, lost, loss_percent, late_starts;
 	double client_cpu_ns, client_switches; /* per operation */

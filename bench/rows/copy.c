@@ -19,55 +19,70 @@ struct copy_spec {
 static const struct copy_spec sizes[] = { { 8, 20000 }, { 64, 20000 }, { 4096, 2000 }, { 1 << 20, 4 } };
 static const char *const size_names[] = { "8B", "64B", "4KiB", "1MiB" };
 
-/* The lock stands in the same slot as the data, as in a cell table; the 64-byte case is laid
- * out like one group slot: 40 bytes of header, then payload. */
+/* The 64-byte case is the size of one slot of a one-cell group: 40 bytes of header, payload, padding. */
 struct copy {
 	ck_sequence_t *lock;
 	char *from, *to;
 	size_t size;
 };
 
-static int copy_plain(void *context, uint32_t ops)
+/* Inlined with a constant size below: a cell's size is known, too. */
+static inline int plain(struct copy *c, uint32_t ops, size_t size)
 {
-	struct copy *c = context;
 	for (uint32_t i = 0; i < ops; i++) {
-		memcpy(c->to, c->from, c->size);
+		memcpy(c->to, c->from, size);
 		bench_keep(c->to);
 	}
 	return 0;
 }
 
-/* The size is a constant, as it is for a cell. */
-static int copy_plain_64(void *context, uint32_t ops)
+static inline void locked_once(struct copy *c, size_t size)
+{
+	unsigned version;
+	CK_SEQUENCE_READ(c->lock, &version)
+		memcpy(c->to, c->from, size);
+	bench_keep(c->to);
+}
+
+static inline int locked(struct copy *c, uint32_t ops, size_t size)
+{
+	for (uint32_t i = 0; i < ops; i++)
+		locked_once(c, size);
+	return 0;
+}
+
+static int copy_plain(void *context, uint32_t ops)
 {
 	struct copy *c = context;
-	for (uint32_t i = 0; i < ops; i++) {
-		memcpy(c->to, c->from, 64);
-		bench_keep(c->to);
-	}
-	return 0;
+	return c->size == 8 ? plain(c, ops, 8) : c->size == 64 ? plain(c, ops, 64) : plain(c, ops, c->size);
 }
 
 static int copy_locked(void *context, uint32_t ops)
 {
 	struct copy *c = context;
-	unsigned version;
-	for (uint32_t i = 0; i < ops; i++) {
-		CK_SEQUENCE_READ(c->lock, &version)
-			memcpy(c->to, c->from, c->size);
-		bench_keep(c->to);
-	}
+	return c->size == 8 ? locked(c, ops, 8) : c->size == 64 ? locked(c, ops, 64) : locked(c, ops, c->size);
+}
+
+static __attribute__((noinline)) void locked_64_called(struct copy *c)
+{
+	locked_once(c, 64);
+}
+
+/* As behind the interface of a library: one call for each copy. */
+static int copy_called(void *context, uint32_t ops)
+{
+	for (uint32_t i = 0; i < ops; i++)
+		locked_64_called(context);
 	return 0;
 }
 
-static int copy_locked_64(void *context, uint32_t ops)
+static inline int written(struct copy *c, uint32_t ops, size_t size)
 {
-	struct copy *c = context;
-	unsigned version;
 	for (uint32_t i = 0; i < ops; i++) {
-		CK_SEQUENCE_READ(c->lock, &version)
-			memcpy(c->to, c->from, 64);
-		bench_keep(c->to);
+		ck_sequence_write_begin(c->lock);
+		memcpy(c->from, c->to, size);
+		ck_sequence_write_end(c->lock);
+		bench_keep(c->from);
 	}
 	return 0;
 }
@@ -75,13 +90,7 @@ static int copy_locked_64(void *context, uint32_t ops)
 static int write_locked(void *context, uint32_t ops)
 {
 	struct copy *c = context;
-	for (uint32_t i = 0; i < ops; i++) {
-		ck_sequence_write_begin(c->lock);
-		memcpy(c->from, c->to, c->size);
-		ck_sequence_write_end(c->lock);
-		bench_keep(c->from);
-	}
-	return 0;
+	return c->size == 8 ? written(c, ops, 8) : c->size == 64 ? written(c, ops, 64) : written(c, ops, c->size);
 }
 
 static int run_copy(const struct bench_row *row, const struct bench_conf *conf,
@@ -109,17 +118,22 @@ static int run_copy(const struct bench_row *row, const struct bench_conf *conf,
 
 static int run_memcpy(const struct bench_row *row, const struct bench_conf *conf, struct bench_run *out)
 {
-	return run_copy(row, conf, out, row->size_bytes == 64 ? copy_plain_64 : copy_plain);
+	return run_copy(row, conf, out, copy_plain);
 }
 
 static int run_sequence(const struct bench_row *row, const struct bench_conf *conf, struct bench_run *out)
 {
-	return run_copy(row, conf, out, row->size_bytes == 64 ? copy_locked_64 : copy_locked);
+	return run_copy(row, conf, out, copy_locked);
 }
 
 static int run_sequence_write(const struct bench_row *row, const struct bench_conf *conf, struct bench_run *out)
 {
 	return run_copy(row, conf, out, write_locked);
+}
+
+static int run_called(const struct bench_row *row, const struct bench_conf *conf, struct bench_run *out)
+{
+	return run_copy(row, conf, out, copy_called);
 }
 
 static void add(struct bench_list *list, const char *peer, const char *mode, const char *work, size_t i,
@@ -139,6 +153,8 @@ void bench_rows_copy(struct bench_list *list)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		add(list, "memcpy", "read", work, i, run_memcpy);
 		add(list, "ck_sequence", "read", work, i, run_sequence);
+		if (sizes[i].size == 64)
+			add(list, "ck_sequence", "call", "the same by a function call for each copy", i, run_called);
 		add(list, "ck_sequence", "write", work, i, run_sequence_write);
 	}
 }
