@@ -7,6 +7,8 @@
 
 /* A wake-up lost to somebody's damaged waiter count costs this much, never a value. */
 #define BACKSTOP_NS UINT64_C(1000000000)
+/* Torn attempts at one slot before a cursor believes that its commit is gone. */
+#define PATIENCE 32u
 
 static int wait_ended(struct dsm *dsm, uint32_t tag)
 {
@@ -122,8 +124,9 @@ static int verified_now(struct dsm *dsm, struct dsm_group group, struct dsm_fram
 }
 
 /* Commit c is lost iff a verified seq >= c was known before this operation began, or >= c + K is
- * verified now, and slot c does not verify as c; a verified older seq there means not yet. */
-static int next_attempt(struct dsm_cursor *cur, struct dsm_frame *frame, uint32_t index)
+ * verified now, and slot c does not verify as c; a verified older seq there means not yet.
+ * One attempt that came back torn is no verdict: `patient` asks for another first. */
+static int next_attempt(struct dsm_cursor *cur, struct dsm_frame *frame, uint32_t index, bool patient)
 {
 	struct dsm *dsm = cur->dsm;
 	uint32_t slots = dsm->link->view.groups[index].slots;
@@ -139,12 +142,14 @@ static int next_attempt(struct dsm_cursor *cur, struct dsm_frame *frame, uint32_
 		return -EAGAIN;
 	if (rc == -ESTALE || rc == -ENODATA || rc == -EAGAIN || rc == -EOVERFLOW) {
 		uint64_t before = cur->known;
+		bool torn = rc == -EAGAIN;
 		rc = verified_now(dsm, cur->group, frame, &now);
 		if (rc)
 			return rc;
 		if (now > cur->known)
 			cur->known = now;
-		bool lost = (before >= cur->next) || (now >= slots && now - slots >= cur->next);
+		bool lost = (before >= cur->next && !(torn && patient)) ||
+			(now >= slots && now - slots >= cur->next);
 		if (!lost)
 			return -EAGAIN;
 	}
@@ -172,10 +177,13 @@ int dsm_next(struct dsm_cursor *cur, struct dsm_frame *frame, uint64_t *lost)
 	}
 	frame->full = false;
 	dsm->stats.reads++;
+	uint32_t tries = 0;
 	for (uint32_t i = 0; i < dsm->tries; i++) {
-		rc = next_attempt(cur, frame, index);
-		if (rc == -EOVERFLOW)
+		rc = next_attempt(cur, frame, index, ++tries < PATIENCE);
+		if (rc == -EOVERFLOW) {
+			tries = 0;
 			continue;
+		}
 		if (rc == -EAGAIN && dsm->ops->newest(dsm->conn, index) >= cur->next)
 			continue; /* it is there or overwritten: look again */
 		if (rc == -EAGAIN)

@@ -51,7 +51,8 @@ int ring_newest_verified(const struct ring *ring, uint64_t *payload, struct slot
 			return rc;
 		below = best;
 	}
-	if (below != UINT64_MAX)
+	/* none seen while the pulse names one: the writer was in each slot as it was looked at */
+	if (below != UINT64_MAX || atomic_load_explicit(ring->pulse, memory_order_acquire) != 0)
 		return -EAGAIN;
 	memset(payload, 0, ring->payload_bytes);
 	*meta = (struct slot_meta){ 0 };

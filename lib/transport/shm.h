@@ -39,7 +39,7 @@ struct transport_conn {
 int shm_adopt_channel(int fd, void *(*own_memory)(void *, uint32_t, uint64_t *), void *context,
 	struct transport_conn **out);
 
-int shm_open(struct transport_conn *conn, const struct control_welcome *welcome,
+int shm_enter(struct transport_conn *conn, const struct control_welcome *welcome,
 	const void **directory, uint64_t *bytes);
 int shm_ready(struct transport_conn *conn, const struct view *view);
 int shm_mapped(struct transport_conn *conn, const struct control_map *map,

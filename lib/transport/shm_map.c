@@ -34,7 +34,7 @@ static int check_header(const struct transport_conn *conn)
 	return 0;
 }
 
-int shm_open(struct transport_conn *conn, const struct control_welcome *welcome,
+int shm_enter(struct transport_conn *conn, const struct control_welcome *welcome,
 	const void **directory, uint64_t *bytes)
 {
 	conn->welcome = *welcome;

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A small rig for tests: an engine in this process under a name of its own, with every type of
+ * cell and four owners. */
+#ifndef DSM_TESTS_FIXTURE_H
+#define DSM_TESTS_FIXTURE_H
+
+#include <dsm/engine.h>
+
+/* owners: engine, sensors, operator, remote (network: true)
+ *   drilling   engine    rop f64 0..150 refuse, wob f64 0..50 clamp, on bool, mode string(16),
+ *                        count i64, ticks u64, raw bytes(8), wave f64[4]
+ *   sensors.a  sensors   x f64, y f64           sensors.b  sensors  x f64, y f64
+ *   setpoints  operator  rop f64 0..100 refuse, note string(32), n i64
+ *   remote     remote    v u64, w u64           big  sensors  data bytes(1 MiB)
+ *   aging      sensors   v f64, max_age 100 ms
+ */
+int fixture_table(struct dsm_table **out);
+/* The same with one group more. */
+int fixture_other_table(struct dsm_table **out);
+/* Opens an engine; `name` (64 bytes) gets its name. opts may be NULL. */
+int fixture_engine(const struct dsm_engine_options *opts, char name[64], struct dsm_engine **out);
+/* "scheme://name" as transport row `scheme` needs it. */
+void fixture_uri(const char *scheme, const char *name, char uri[128]);
+
+#endif
