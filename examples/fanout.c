@@ -71,7 +71,7 @@ static int worker(const char *uri, int number)
 static struct dsm_table *make_table(void)
 {
 	struct dsm_table *table;
-	char name[16];
+	char name[32];
 
 	check(dsm_table_new("fanout", &table), "dsm_table_new");
 	add_owner(table, "producer");

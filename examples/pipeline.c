@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 {
 	struct play play;
 	struct dsm_table *table;
-	char owner[16], group[16];
+	char owner[32], group[32];
 
 	items = (uint64_t)argument(argc, argv, 1, 20000, 1, 1000000000);
 	play_new(&play, "pipeline");

@@ -108,7 +108,7 @@ int main(int argc, char **argv)
 {
 	struct play play;
 	struct dsm_table *table;
-	char name[16];
+	char name[32];
 
 	requests = argument(argc, argv, 1, 500, 1, 10000000);
 	clients = argument(argc, argv, 2, 3, 1, PLAYERS_MAX - 1);
