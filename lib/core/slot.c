@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static int ring_read_verified(const struct ring *ring, uint64_t offset, uint64_t bytes,
+int ring_read_verified(const struct ring *ring, uint64_t offset, uint64_t bytes,
 	uint64_t *to, uint64_t *scratch, struct slot_meta *meta)
 {
 	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
@@ -18,18 +18,11 @@ static int ring_read_verified(const struct ring *ring, uint64_t offset, uint64_t
 	return rc;
 }
 
-int ring_read(const struct ring *ring, uint64_t offset, uint64_t bytes, uint64_t *to,
-	uint64_t *scratch, struct slot_meta *meta)
+int ring_read_empty(const struct ring *ring, uint64_t bytes, uint64_t *to, struct slot_meta *meta)
 {
-	if (ring->flags & RING_VERIFY)
-		return ring_read_verified(ring, offset, bytes, to, scratch, meta);
-	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
-	if (pulse == 0) {
-		memset(to, 0, bytes);
-		*meta = (struct slot_meta){ 0 };
-		return slot_recheck_bank(ring, meta);
-	}
-	return slot_copy(ring, pulse, offset, bytes, to, meta);
+	memset(to, 0, bytes);
+	*meta = (struct slot_meta){ 0 };
+	return slot_recheck_bank(ring, meta);
 }
 
 /* Candidates are taken newest first by the seq that their slots show; a slot that does not
@@ -54,9 +47,7 @@ int ring_newest_verified(const struct ring *ring, uint64_t *payload, struct slot
 	/* none seen while the pulse names one: the writer was in each slot as it was looked at */
 	if (below != UINT64_MAX || atomic_load_explicit(ring->pulse, memory_order_acquire) != 0)
 		return -EAGAIN;
-	memset(payload, 0, ring->payload_bytes);
-	*meta = (struct slot_meta){ 0 };
-	return slot_recheck_bank(ring, meta);
+	return ring_read_empty(ring, ring->payload_bytes, payload, meta);
 }
 
 int ring_read_at(const struct ring *ring, uint64_t seq, uint64_t *to, struct slot_meta *meta)
@@ -77,11 +68,8 @@ int ring_read_at(const struct ring *ring, uint64_t seq, uint64_t *to, struct slo
 int ring_read_step(const struct ring *ring, uint64_t step, uint64_t *to, struct slot_meta *meta)
 {
 	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
-	if (pulse == 0) {
-		memset(to, 0, ring->payload_bytes);
-		*meta = (struct slot_meta){ 0 };
-		return slot_recheck_bank(ring, meta);
-	}
+	if (pulse == 0)
+		return ring_read_empty(ring, ring->payload_bytes, to, meta);
 	for (uint64_t back = 0; back <= ring->mask && back < pulse; back++) {
 		int rc = ring_read_at(ring, pulse - back, to, meta);
 		if (rc == -ESTALE)
@@ -94,7 +82,5 @@ int ring_read_step(const struct ring *ring, uint64_t step, uint64_t *to, struct 
 	if (pulse > ring->mask)
 		return -EAGAIN;
 	/* the ring goes back to the first commit and even that is younger than the step */
-	memset(to, 0, ring->payload_bytes);
-	*meta = (struct slot_meta){ 0 };
-	return slot_recheck_bank(ring, meta);
+	return ring_read_empty(ring, ring->payload_bytes, to, meta);
 }

@@ -193,10 +193,25 @@ static inline int slot_verify(const struct ring *ring, uint64_t near, uint64_t *
  * and for a marked bank whose pulse does not name a whole slot. */
 int ring_newest_verified(const struct ring *ring, uint64_t *payload, struct slot_meta *meta);
 
+/* The parts of ring_read() beside its short way. */
+int ring_read_verified(const struct ring *ring, uint64_t offset, uint64_t bytes, uint64_t *to,
+	uint64_t *scratch, struct slot_meta *meta);
+int ring_read_empty(const struct ring *ring, uint64_t bytes, uint64_t *to, struct slot_meta *meta);
+
 /* One attempt at the newest version. `scratch` (payload_bytes) is used only if the ring is
  * RING_VERIFY. Never written: 0 with meta->seq 0 and zeros. */
-int ring_read(const struct ring *ring, uint64_t offset, uint64_t bytes, uint64_t *to,
-	uint64_t *scratch, struct slot_meta *meta);
+static inline int ring_read(const struct ring *ring, uint64_t offset, uint64_t bytes, uint64_t *to,
+	uint64_t *scratch, struct slot_meta *meta)
+{
+	if (__builtin_expect(ring->flags & RING_VERIFY, 0))
+		return ring_read_verified(ring, offset, bytes, to, scratch, meta);
+	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
+	if (__builtin_expect(pulse == 0, 0))
+		return ring_read_empty(ring, bytes, to, meta);
+	if (bytes == 16) /* a scalar's record: no loop */
+		return slot_copy(ring, pulse, offset, 16, to, meta);
+	return slot_copy(ring, pulse, offset, bytes, to, meta);
+}
 /* One attempt at version `seq` exactly. -ENOENT: that slot holds an older one or none;
  * -EOVERFLOW: it has been overwritten by a newer one; -EAGAIN: it is being written. */
 int ring_read_at(const struct ring *ring, uint64_t seq, uint64_t *to, struct slot_meta *meta);

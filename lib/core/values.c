@@ -30,6 +30,8 @@ static void clamp_to(struct dsm_value *v, double limit, bool is_min)
 
 static int admit_range(const struct view *view, const struct directory_cell *c, struct dsm_value *v)
 {
+	if (!(c->flags & (DSM_HAS_MIN | DSM_HAS_MAX)))
+		return 0;
 	double x = as_double(v);
 	bool low = (c->flags & DSM_HAS_MIN) && x < c->min;
 	bool high = (c->flags & DSM_HAS_MAX) && x > c->max;

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Golden vectors: the directory and a slot as they lie in memory, byte for byte. A change here
+ * is a new layout version, with the old vectors kept. DSM_WRITE_VECTORS=1 writes them anew. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fixture.h"
+#include "core/slot.h"
+#include "core/writer.h"
+#include "engine/region.h"
+
+static void compare(const char *name, const void *data, size_t size)
+{
+	char path[512];
+	const char *folder = getenv("DSM_VECTORS");
+	cr_assert_not_null(folder, "DSM_VECTORS names the folder of the golden vectors");
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	if (getenv("DSM_WRITE_VECTORS")) {
+		FILE *f = fopen(path, "wb");
+		cr_assert(f && fwrite(data, 1, size, f) == size);
+		fclose(f);
+	}
+	unsigned char *golden = malloc(size + 1);
+	FILE *f = fopen(path, "rb");
+	cr_assert_not_null(f, "%s is missing", path);
+	size_t n = fread(golden, 1, size + 1, f);
+	fclose(f);
+	cr_assert_eq(n, size, "%s: %zu bytes, built %zu", name, n, size);
+	for (size_t i = 0; i < size; i++)
+		cr_assert_eq(golden[i], ((const unsigned char *)data)[i], "%s: byte %zu differs", name, i);
+	free(golden);
+}
+
+Test(layout, directory_as_in_version_1)
+{
+	struct dsm_table *table;
+	void *image;
+	uint64_t bytes, region, waiters;
+	cr_assert_eq(fixture_table(&table), 0);
+	cr_assert_eq(table_finish(table), 0);
+	cr_assert_eq(directory_build(table, 8192, &image, &bytes, &region, &waiters), 0);
+	compare("directory-v1.bin", image, bytes);
+	struct view v;
+	cr_assert_eq(view_init(&v, image, bytes, 8192, region, waiters), 0, "%s", dsm_error());
+	cr_assert_eq(v.cells[view_find_cell(&v, "drilling.rop")].max, 150);
+	free(image);
+	dsm_table_free(&table);
+}
+
+/* A ring of two slots set up by hand. */
+struct hand {
+	_Alignas(64) unsigned char slots[2 * 128];
+	_Atomic uint64_t pulse;
+	struct owner_line line;
+};
+
+static struct ring hand_ring(struct hand *h)
+{
+	memset(h, 0, sizeof(*h));
+	atomic_store(&h->line.bank_state, 1 | (uint64_t)DSM_ALIVE << 32);
+	return (struct ring){ .slots = h->slots, .pulse = &h->pulse, .line = &h->line, .slot_bytes = 128,
+		.payload_bytes = 48, .seed = check_seed(UINT64_C(0x0123456789abcdef), 3), .mask = 1,
+		.bank_epoch = 1, .group = 3 };
+}
+
+Test(layout, slots_as_in_version_1)
+{
+	static struct hand h;
+	struct ring ring = hand_ring(&h);
+	uint64_t image[6] = { 8 | DSM_GOOD, 0x3ff0000000000000, 16 | DSM_BAD, 1, 0, UINT64_MAX };
+	for (uint64_t seq = 1; seq <= 3; seq++) {
+		struct check_fields f = { seq, slot_epoch_length(&ring, 7), 1700000000000000000u + seq, seq };
+		image[3] = seq;
+		slot_publish(&ring, &f, image);
+	}
+	compare("ring-v1.bin", h.slots, sizeof(h.slots));
+}
+
+Test(layout, a_slot_that_was_tampered_with_does_not_verify)
+{
+	static struct hand h;
+	struct ring ring = hand_ring(&h);
+	uint64_t image[6] = { 1, 2, 3, 4, 5, 6 }, out[6];
+	struct slot_meta meta;
+	struct check_fields f = { 2, slot_epoch_length(&ring, 7), 99, 1 };
+	slot_publish(&ring, &f, image);
+	cr_assert_eq(slot_verify(&ring, 2, out, &meta), 0);
+	cr_assert_eq(meta.seq, 2);
+	for (size_t byte = 0; byte < DSM_SLOT_HEADER + 48; byte++) {
+		h.slots[byte] ^= 0x10;
+		cr_assert_neq(slot_verify(&ring, 2, out, &meta), 0, "byte %zu", byte);
+		h.slots[byte] ^= 0x10;
+	}
+	ring.seed++; /* another generation, or another group */
+	cr_assert_neq(slot_verify(&ring, 2, out, &meta), 0);
+	ring.seed--;
+	ring.bank_epoch = 2;
+	cr_assert_eq(slot_verify(&ring, 2, out, &meta), -ESTALE);
+}
+
+Test(layout, scrub_leaves_only_what_verifies)
+{
+	/* through the engine's own function, on a region built from the fixture's table */
+	struct dsm_table *table;
+	struct region *r;
+	struct region_params params = { 50, 500, 1 };
+	cr_assert_eq(fixture_table(&table), 0);
+	cr_assert_eq(region_build(table, &params, &r), 0, "%s", dsm_error());
+	uint32_t g = view_find_group(&r->view, "setpoints");
+	struct ring *ring = &r->rings[g];
+	uint32_t owner = r->view.groups[g].owner;
+	uint64_t *image = calloc(1, ring->payload_bytes);
+	for (uint64_t seq = 1; seq <= 5; seq++) {
+		struct check_fields f = { seq, slot_epoch_length(ring, 1), seq, seq };
+		slot_publish(ring, &f, image);
+	}
+	/* torn slots of a remote writer: the newest is not whole, though its pulse has landed */
+	atomic_fetch_xor(&slot_at(ring, 5)->payload[0], 1);
+	atomic_fetch_xor(&slot_at(ring, 2)->check, 1);
+	cr_assert_eq(takeover_scrub(r, owner), 2);
+	cr_assert_eq(atomic_load(ring->pulse), 4);
+	cr_assert_eq(atomic_load(&slot_at(ring, 5)->seq), 0);
+	cr_assert_eq(atomic_load(&slot_at(ring, 5)->check), 0);
+	cr_assert_eq(takeover_scrub(r, owner), 0);
+	cr_assert_eq(takeover_grant(r, owner, 1), 1);
+	cr_assert_eq(atomic_load(&r->lines[owner].first_seq), 5);
+	free(image);
+	region_free(&r);
+	dsm_table_free(&table);
+}
