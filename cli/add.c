@@ -65,7 +65,7 @@ static enum status add(struct cli *cli, const struct dsm_cell_info *info)
 	int timeout_ms = cli_remaining_ms(cli, ADD_TIMEOUT_MS);
 	int error = dsm_add(cli->dsm, info->cell, &delta, bounds.flags ? &bounds : NULL,
 		timeout_ms, &previous);
-	status = error ? cli_fail(cli, error) : STATUS_OK;
+	status = error ? cli_fail_about(cli, info->name, error) : STATUS_OK;
 	if (!error || error == -ERANGE)
 		print_previous(cli, info, &previous);
 	return status;

@@ -128,7 +128,7 @@ void cli_say(const struct cli *cli, const char *fmt, ...)
 	va_end(args);
 }
 
-enum status cli_fail(const struct cli *cli, int error)
+enum status cli_fail_about(const struct cli *cli, const char *name, int error)
 {
 	const char *text = dsm_error();
 
@@ -136,8 +136,16 @@ enum status cli_fail(const struct cli *cli, int error)
 		cli_say(cli, "not done within %g s (--timeout)", cli->set.timeout_s);
 		return STATUS_TIMEOUT;
 	}
-	cli_say(cli, "%s", *text ? text : dsm_strerror(error));
+	if (!*text)
+		text = dsm_strerror(error);
+	bool named = !name || strstr(text, name);
+	cli_say(cli, "%s%s%s", named ? "" : name, named ? "" : ": ", text);
 	return error == -ETIMEDOUT || error == -EAGAIN ? STATUS_TIMEOUT : STATUS_REFUSED;
+}
+
+enum status cli_fail(const struct cli *cli, int error)
+{
+	return cli_fail_about(cli, NULL, error);
 }
 
 enum status cli_usage(const struct cli *cli, const char *fmt, ...)

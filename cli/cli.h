@@ -81,6 +81,8 @@ void cli_say(const struct cli *cli, const char *fmt, ...) __attribute__((format(
 /** Say dsm_error() and give the status that belongs to the (negative) errno; -ETIME, which
  *  the library does not use, means that the deadline of the run has passed. */
 enum status cli_fail(const struct cli *cli, int error);
+/** The same, with `name` before a text that does not name it. */
+enum status cli_fail_about(const struct cli *cli, const char *name, int error);
 enum status cli_usage(const struct cli *cli, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /** The graver of two. */

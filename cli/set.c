@@ -39,11 +39,7 @@ static enum status parse_one(struct cli *cli, const char *name, const char *text
 	if (!setting->scratch)
 		return cli_fail(cli, -ENOMEM);
 	error = dsm_value_parse(text, info.type, &setting->value, setting->scratch, size);
-	if (error) {
-		cli_say(cli, "%s: %s", name, dsm_error());
-		return STATUS_REFUSED;
-	}
-	return STATUS_OK;
+	return error ? cli_fail_about(cli, name, error) : STATUS_OK;
 }
 
 /* All of them, before anything is sent. */
@@ -75,7 +71,7 @@ static enum status request_all(struct cli *cli, const struct settings_list *sett
 		if (settings->n > 1)
 			cli_say(cli, "%s failed; %zu of %zu set before it", cli->args[2 * i], i,
 				settings->n);
-		return cli_fail(cli, error);
+		return cli_fail_about(cli, cli->args[2 * i], error);
 	}
 	return STATUS_OK;
 }

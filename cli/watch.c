@@ -171,16 +171,15 @@ static int follow(struct watching *watching)
 	while (may_go_on(watching)) {
 		report_events(cli);
 		report_losses(watching, false);
-		if (watching->sel.n_groups == 1)
-			error = wait_for_one(watching);
-		if (!error)
+		bool lost = watching->sel.n_groups == 1 && (error = wait_for_one(watching)) == -ENOTCONN;
+		if (!error || lost)
 			error = look_around(watching, &pause_ms);
-		if (error == -ENOTCONN)
-			error = 0; /* it comes back by itself; the events say so */
-		else if (error)
+		if (error && error != -ENOTCONN)
 			return error;
-		else if (watching->sel.n_groups == 1)
-			pause_ms = 0;
+		if (watching->sel.n_groups == 1 && !lost && !error)
+			pause_ms = 0; /* it has slept in wait_for_one() */
+		else if (lost || error)
+			pause_ms = SLICE_MS; /* it comes back by itself; the events say so */
 		cli_sleep_until(cli, now_ns() + (uint64_t)pause_ms * NS_PER_MS);
 	}
 	return 0;
