@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#define LOOKS 1024u /* attempts between two looks at clock and stop flags */
+#define LOOKS 1024u /* attempts of a polling side between two looks at the clock */
 
 struct wait {
 	unsigned tries;
@@ -27,13 +27,13 @@ static int after_failure(const struct transfer *t, struct wait *wait, ssize_t er
 	}
 	if (error != -EAGAIN)
 		return error == -ETIMEDOUT && told_to_stop(t) ? -EINTR : (int)error;
-	bench_relax();
-	if (++wait->tries % LOOKS)
-		return 0;
 	if (told_to_stop(t))
 		return -EINTR;
 	if (bench_expired)
 		return -ETIME;
+	bench_relax();
+	if (t->peer->spin && ++wait->tries % LOOKS)
+		return 0;
 	uint64_t now = bench_now_ns();
 	if (!wait->deadline)
 		wait->deadline = now + t->patience_ns;
@@ -49,6 +49,8 @@ int transfer_send(const struct transfer *t, const void *data, size_t size, unsig
 		if (n > 0) {
 			at += n;
 			size -= (size_t)n;
+			if (size && told_to_stop(t))
+				return -EINTR;
 			continue;
 		}
 		int rc = after_failure(t, &wait, n);
@@ -69,6 +71,8 @@ int transfer_recv(const struct transfer *t, void *data, size_t size, unsigned la
 			size -= (size_t)n;
 			if (t->peer->ops->messages && size)
 				return -EBADMSG; /* a message is whole or nothing */
+			if (size && told_to_stop(t))
+				return -EINTR;
 			continue;
 		}
 		int rc = after_failure(t, &wait, n);

@@ -20,7 +20,8 @@ static int define(struct dsm_table *table, const void *arg)
 	const struct handover *h = arg;
 	int rc = dsm_host_owner(table, "producer");
 	if (!rc)
-		rc = dsm_host_group(table, "producer", "block");
+		rc = dsm_table_group(table, &(struct dsm_group_spec){ .owner = "producer", .name = "block",
+			.description = "", .slots = 2 }); /* as every array above 64 MiB */
 	return rc ? rc : dsm_host_cell(table, "block", "data", DSM_BYTES, (uint32_t)h->bytes);
 }
 
