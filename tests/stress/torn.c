@@ -60,8 +60,9 @@ static void judge(struct reader *r, const struct slot_meta *meta, uint64_t first
 {
 	r->tally.accepted++;
 	if (meta->seq < r->floor) {
-		/* a torn pulse may name any slot: there the floor is the handle's business */
-		if (r->row->writer == WRITE_NIC) {
+		/* checked: the pulse is only a hint (a slot can be whole before the pulse names it),
+		 * so there the floor is the handle's business, which refuses and tries again */
+		if (r->row->verify) {
 			r->tally.accepted--;
 			r->tally.refused++;
 			return;
