@@ -111,7 +111,13 @@ static int shm_begin(struct handover *h, uint64_t **memory)
 
 static int shm_give(struct handover *h)
 {
-	memcpy(h->memory, h->own, h->bytes);
+	const size_t piece = PIECE * sizeof(uint64_t);
+	for (size_t at = 0; at < h->bytes; at += piece) {
+		size_t left = h->bytes - at;
+		memcpy((char *)h->memory + at, (const char *)h->own + at, left < piece ? left : piece);
+		if (handover_stopped(h))
+			return -EINTR;
+	}
 	atomic_fetch_add_explicit(h->turn, 1, memory_order_release);
 	return 0;
 }
