@@ -109,7 +109,7 @@ static void print_table(struct view *view, double left_s)
 		printf("%s by %s, heartbeat %lu ms ago", region.uri, region.transport,
 			(unsigned long)region.heartbeat_age_ms);
 	if (view->seconds > 0.0)
-		printf(", %.0f s to go", left_s);
+		printf(", %.0f s to go", left_s > 0.0 ? left_s : 0.0);
 	printf("\n  %-24s %12s %-7s %8s  %s\n", "CELL", "VALUE", "UNIT", "CHANGED", "QUALITY");
 	for (int i = 0; i < view->count; i++)
 		print_cell(view, &view->cells[i]);

@@ -8,13 +8,13 @@
 # Last line: N passed, N failed. Exit status: 0 all passed, 1 some failed, 2 wrong usage.
 
 set -uo pipefail
-[ $# -ge 1 ] && [ -d "$1/examples" ] || {
+if [ $# -lt 1 ] || [ ! -d "$1/examples" ]; then
 	echo "Usage: ${0##*/} BUILD_DIR [NAME]..." >&2
 	exit 2
-}
+fi
 build=$(cd "$1" && pwd)
 only=("${@:2}")
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 2
 examples=$build/examples
 data=examples/rig/data
 passed=0 failed=0
@@ -47,7 +47,7 @@ fail() {
 }
 
 # check NAME STATUS PATTERN COMMAND...: the command ends with STATUS within a minute and says PATTERN
-# (an extended regular expression, over the whole output, where '.' is any character but the line's end).
+# (an extended regular expression for a line of its output; empty: whatever it says).
 check() {
 	local name=$1 status=$2 pattern=$3 got=0
 	shift 3
@@ -55,7 +55,7 @@ check() {
 	timeout --kill-after=5 60 "$@" </dev/null >"$scratch/out" 2>&1 || got=$?
 	if [ "$got" != "$status" ]; then
 		fail "$name" "status $got, not $status, from: $*"
-	elif ! grep -Eq -- "$pattern" "$scratch/out"; then
+	elif [ -n "$pattern" ] && ! grep -Eq -- "$pattern" "$scratch/out"; then
 		fail "$name" "does not say '$pattern': $*"
 	else
 		pass "$name"
@@ -175,7 +175,7 @@ test_rig() {
 		"${replay[@]}" --from 9901 --rows 100 "${files[@]}"
 	check rig-row-known 4 '^status.row.*10000' "$dsm" --uri "$uri" get status.row
 	check rig-state-known 4 'drilling' "$dsm" --uri "$uri" get status.rig_state
-	check rig-depth-known 4 '131\.06' "$dsm" --uri "$uri" get drilling.bit_depth
+	check rig-depth-known 4 '131\.0(6|59999)' "$dsm" --uri "$uri" get drilling.bit_depth
 	check rig-slips-known 4 'false' "$dsm" --uri "$uri" get drilling.in_slips
 	check rig-request 0 '' "$dsm" --uri "$uri" set setpoint.wob 17.5
 	check rig-request-applied 0 '17\.5' "$dsm" --uri "$uri" get setpoint.wob
