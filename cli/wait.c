@@ -188,7 +188,8 @@ static void heed_events(struct cli *cli, struct target *target)
 		if (event.kind == DSM_EVENT_GENERATION || event.kind == DSM_EVENT_TABLE_CHANGED)
 			target->since = 0;
 		if (event.kind == DSM_EVENT_LOST || event.kind == DSM_EVENT_STALE)
-			cli_say(cli, "%s: %s; waiting on", dsm_event_name(event.kind), event.text);
+			cli_say(cli, "%s; waiting on", *event.text ? event.text :
+				dsm_event_name(event.kind));
 	}
 }
 

@@ -40,13 +40,20 @@ static void report_losses(struct watching *watching, bool now)
 	watching->reported_ns = at;
 }
 
+/* What happened to the engine; what happened to owners is seen in the values' staleness. */
 static void report_events(struct cli *cli)
 {
 	struct dsm_event event;
 
 	while (dsm_next_event(cli->dsm, &event) == 0) {
-		if (event.kind != DSM_EVENT_ATTACHED && event.kind != DSM_EVENT_REQUEST)
-			cli_say(cli, "%s: %s", dsm_event_name(event.kind), event.text);
+		switch (event.kind) {
+		case DSM_EVENT_ATTACHED:
+		case DSM_EVENT_OWNER:
+		case DSM_EVENT_REQUEST:
+			break;
+		default:
+			cli_say(cli, "%s", *event.text ? event.text : dsm_event_name(event.kind));
+		}
 	}
 }
 
