@@ -178,12 +178,13 @@ static int commit_row(struct replay *replay, const struct log_row *row,
 static int write_row(struct replay *replay, const struct log_row *row,
 	const struct derived *derived)
 {
+	struct dsm_status status = { 0 };
 	int result = commit_row(replay, row, derived);
 
 	if (result == -ESTALE && (result = bind_cells(replay)) == 0)
 		result = commit_row(replay, row, derived);
-	if (result == 0)
-		replay->committed++;
+	if (result == 0 && (result = dsm_status(replay->dsm, &status)) == 0)
+		*(status.state == DSM_LOST ? &replay->missed : &replay->committed) += 1;
 	if (result != -ENOTCONN)
 		return result;
 	replay->missed++;
