@@ -81,15 +81,18 @@ int dsm_table_owner(struct dsm_table *table, const struct dsm_owner_spec *spec)
 {
 	if (!table || !spec)
 		return dsm__fail(-EINVAL, "dsm_table_owner(): null pointer");
+	table_key = "name";
 	int rc = table_name_check("owner", spec->name, DSM_NAME_MAX, false);
 	if (rc)
 		return rc;
 	size_t n = strlen(spec->name);
 	char what[DSM_NAME_MAX + 16];
 	snprintf(what, sizeof(what), "owner \"%s\"", spec->name);
+	table_key = "users";
 	rc = table_users_check(what, spec->users);
 	if (rc)
 		return rc;
+	table_key = "name";
 	if (table->owner_count > 0 && table_find(table, TABLE_OWNER, spec->name, n) != TABLE_NONE)
 		return dsm__fail(-EEXIST, strcmp(spec->name, "engine") == 0 ?
 			"%s is there from the start: expected another name" :
@@ -145,23 +148,28 @@ static int no_such_owner(const struct dsm_table *table, const char *what, const 
 static int check_group(const struct dsm_table *table, const struct dsm_group_spec *spec,
 	uint32_t *owner)
 {
+	table_key = "name";
 	int rc = table_name_check("group", spec->name, DSM_NAME_MAX - 2, true);
 	if (rc)
 		return rc;
 	rc = check_taken(table, "group", spec->name);
 	if (rc)
 		return rc;
+	table_key = "slots";
 	rc = check_slots(spec->name, spec->slots);
 	if (rc)
 		return rc;
 	char what[DSM_NAME_MAX + 16];
 	snprintf(what, sizeof(what), "group \"%s\"", spec->name);
+	table_key = "description";
 	rc = table_text_check(what, "description", spec->description, TABLE_DESCRIPTION_MAX);
 	if (rc)
 		return rc;
+	table_key = "owner";
 	*owner = spec->owner ? table_find_owner(table, spec->owner) : 0;
 	if (*owner == TABLE_NONE)
 		return no_such_owner(table, what, spec->owner);
+	table_key = "name";
 	if (table->group_count == DSM_GROUPS_LIMIT)
 		return dsm__fail(-E2BIG, "%s: a table has at most %u groups", what, DSM_GROUPS_LIMIT);
 	return 0;
@@ -205,6 +213,7 @@ static int check_integer_range(const struct dsm_cell_spec *spec, const char *nam
 	double lowest = is_u64 ? 0.0 : -0x1p63, end = is_u64 ? 0x1p64 : 0x1p63;
 	double min = spec->flags & DSM_HAS_MIN ? ceil(spec->min) : lowest;
 	double max = spec->flags & DSM_HAS_MAX ? floor(spec->max) : lowest;
+	table_key = min < lowest || min >= end ? "min" : "max";
 	if (min < lowest || min >= end || max < lowest || max >= end)
 		return dsm__fail(-EINVAL, "%s: min or max is out of the range of %s", name,
 			dsm_type_name(spec->type));
@@ -218,16 +227,21 @@ static int check_integer_range(const struct dsm_cell_spec *spec, const char *nam
 static int check_range(const struct dsm_cell_spec *spec, const char *name)
 {
 	bool has_min = spec->flags & DSM_HAS_MIN, has_max = spec->flags & DSM_HAS_MAX;
+	table_key = "range";
 	if (spec->flags & ~(uint32_t)(DSM_HAS_MIN | DSM_HAS_MAX | DSM_CLAMP))
 		return dsm__fail(-EINVAL, "%s: unknown flags 0x%x", name, spec->flags);
 	if (!has_min && !has_max)
 		return spec->flags & DSM_CLAMP ?
 			dsm__fail(-EINVAL, "%s: clamp: expected a min or a max to clamp to", name) : 0;
+	table_key = has_min ? "min" : "max";
 	if (spec->type != DSM_I64 && spec->type != DSM_U64 && spec->type != DSM_F64)
 		return dsm__fail(-EINVAL, "%s: min and max are for i64, u64 and f64, not for %s", name,
 			dsm_type_name(spec->type));
+	if (has_min && isfinite(spec->min))
+		table_key = "max";
 	if ((has_min && !isfinite(spec->min)) || (has_max && !isfinite(spec->max)))
 		return dsm__fail(-EINVAL, "%s: min and max must be finite numbers", name);
+	table_key = "min";
 	if (has_min && has_max && spec->min > spec->max)
 		return dsm__fail(-EINVAL, "%s: min %.17g is above max %.17g", name, spec->min, spec->max);
 	return spec->type == DSM_F64 ? 0 : check_integer_range(spec, name);
@@ -235,9 +249,11 @@ static int check_range(const struct dsm_cell_spec *spec, const char *name)
 
 static int check_type(const struct dsm_cell_spec *spec, const char *name)
 {
+	table_key = "precision";
 	if (spec->precision < -1 || spec->precision > 17)
 		return dsm__fail(-EINVAL, "%s: precision %d: expected -1 (shortest exact) to 17", name,
 			spec->precision);
+	table_key = "type";
 	switch (spec->type) {
 	case DSM_BOOL: case DSM_I64: case DSM_U64: case DSM_F64:
 		return check_range(spec, name);
@@ -312,6 +328,7 @@ static int check_growth(const struct dsm_table *table, const struct table_group 
 static int check_cell(const struct dsm_table *table, const struct dsm_cell_spec *spec,
 	uint32_t *group, char full[static DSM_NAME_MAX + 1])
 {
+	table_key = "name";
 	int rc = table_name_check("cell", spec->name, DSM_NAME_MAX - 2, false);
 	if (rc == 0)
 		rc = table_name_check("group", spec->group, DSM_NAME_MAX - 2, true);
@@ -330,10 +347,17 @@ static int check_cell(const struct dsm_table *table, const struct dsm_cell_spec 
 	rc = check_taken(table, "cell", full);
 	if (rc == 0)
 		rc = check_type(spec, full);
-	if (rc == 0)
-		rc = table_text_check(full, "unit", spec->unit, TABLE_UNIT_MAX);
-	if (rc == 0)
-		rc = table_text_check(full, "description", spec->description, TABLE_DESCRIPTION_MAX);
+	if (rc)
+		return rc;
+	table_key = "unit";
+	rc = table_text_check(full, "unit", spec->unit, TABLE_UNIT_MAX);
+	if (rc)
+		return rc;
+	table_key = "description";
+	rc = table_text_check(full, "description", spec->description, TABLE_DESCRIPTION_MAX);
+	if (rc)
+		return rc;
+	table_key = "name";
 	if (rc == 0 && table->cell_count == DSM_CELLS_MAX)
 		rc = dsm__fail(-E2BIG, "%s: a table has at most %u cells", full, DSM_CELLS_MAX);
 	return rc;
@@ -384,6 +408,7 @@ int dsm_table_cell(struct dsm_table *table, const struct dsm_cell_spec *spec)
 	if (rc)
 		return rc;
 	struct growth g;
+	table_key = "type";
 	grow(table, &table->groups[group], spec, &g);
 	rc = check_growth(table, &table->groups[group], &g, full);
 	if (rc == 0)

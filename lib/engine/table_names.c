@@ -17,6 +17,8 @@
 #define INDEX_EMPTY UINT64_MAX
 #define INDEX_FIRST 64u
 
+_Thread_local const char *table_key = "name";
+
 static bool name_char(char c, bool dots)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of a table: what a name may be, the string pool, the index. Used by table.c only. */
+/* Names of a table: what a name may be, the string pool, the index. Used by table.c and
+ * table_yaml_fill.c only. */
 #ifndef DSM_LIB_ENGINE_TABLE_NAMES_H
 #define DSM_LIB_ENGINE_TABLE_NAMES_H
 
@@ -7,6 +8,10 @@
 
 /* Values are stored in the index; cells and groups share one space of names. */
 enum table_kind { TABLE_OWNER = 0, TABLE_GROUP = 1, TABLE_CELL = 2, TABLE_SHARED = 3 };
+
+/* Key of the table file that stands for what an add of the calling thread last looked at: after
+ * a refusal, the one at fault ("name", "min" …). A constant text. */
+extern _Thread_local const char *table_key;
 
 /* -EINVAL: `name` is not 1..max letters, digits, '_', '-' (and '.' inside, with dots). `what`
  * ("group", "cell") begins the text. */
