@@ -30,7 +30,7 @@ trap 'exit 130' INT TERM
 
 # run ARGUMENT...: the command, bounded; leaves $status, $out, $err.
 run() {
-	timeout -k 1 20 "$DSM" "$@" >"$work/out" 2>"$work/err" </dev/null
+	timeout -k 1 60 "$DSM" "$@" >"$work/out" 2>"$work/err" </dev/null
 	status=$?
 	out=$(tr -d '\0' <"$work/out") err=$(tr -d '\0' <"$work/err")
 }
@@ -423,7 +423,7 @@ test_stopped_engine() {
 	local pid
 	pid=$("$DSM" info | awk -F'\t' '$1 == "engine_pid" { print $2 }')
 	run set drilling.rop 5
-	timeout 20 "$DSM" watch --format jsonl -c mud.density drilling.rop >"$work/watched" 2>/dev/null &
+	timeout 60 "$DSM" watch --format jsonl -c mud.density drilling.rop >"$work/watched" 2>/dev/null &
 	local watcher=$!
 	sleep 0.5
 	kill -STOP "$pid"
@@ -436,7 +436,7 @@ test_stopped_engine() {
 }
 
 test_restart() {
-	timeout 30 "$DSM" watch --format jsonl drilling.rop >"$work/restarted" 2>"$work/err" &
+	timeout 60 "$DSM" watch --format jsonl drilling.rop >"$work/restarted" 2>"$work/err" &
 	local watcher=$!
 	within 5 test -s "$work/restarted"
 	kill "${engines[0]}"; wait "${engines[0]}" 2>/dev/null
