@@ -92,6 +92,7 @@ static void handle_free(struct dsm *dsm)
 	free(dsm->seen);
 	free(dsm->value);
 	free(dsm->clients);
+	free(dsm->message);
 	free(dsm->ages);
 	free(dsm->owner_states);
 	free(dsm->owner_name);
@@ -209,7 +210,8 @@ static int take_options(struct dsm *dsm, const struct dsm_options *opts)
 	dsm->owner_name = opts->owner ? strdup(opts->owner) : NULL;
 	dsm->fault = opts->fault ? strdup(opts->fault) : NULL;
 	dsm->program = program_name(opts->program);
-	if (!dsm->program || (opts->owner && !dsm->owner_name) || (opts->fault && !dsm->fault))
+	dsm->message = malloc(CONTROL_MAX);
+	if (!dsm->program || !dsm->message || (opts->owner && !dsm->owner_name) || (opts->fault && !dsm->fault))
 		return dsm__fail(-ENOMEM, "no memory for a handle");
 	return 0;
 }

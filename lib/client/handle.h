@@ -52,6 +52,7 @@ struct pending {
 	int32_t status;
 	uint64_t previous;
 	enum { FREE, SENT, UNSENT, DONE } state;
+	bool abandoned;             /* its caller ran out of time: the answer frees the place */
 	char text[160];
 };
 
@@ -105,6 +106,7 @@ struct dsm {
 	struct age_watch *ages;
 	uint32_t age_count;
 	uint32_t *owner_states;
+	unsigned char *message;     /* CONTROL_MAX, of the slow path */
 	uint64_t heartbeat, moved_ns, pass_ns, retry_ns, backoff_ms, beat, reattached;
 	bool lost, stale, attached_once;
 	/* registry of the library's thread */

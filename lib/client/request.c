@@ -70,7 +70,7 @@ void request_reply(struct dsm *dsm, struct control_reader *r)
 		struct pending *p = slot_of(dsm, reply.number);
 		if (p->state != SENT || p->request.number != reply.number)
 			continue;
-		p->state = DONE;
+		p->state = p->abandoned ? FREE : DONE;
 		p->status = reply.status;
 		p->previous = reply.previous;
 		snprintf(p->text, sizeof(p->text), "%.*s", (int)sizeof(p->text) - 1, reply.text);
@@ -86,7 +86,7 @@ void request_resume(struct dsm *dsm, bool known)
 			p->state = UNSENT;
 			dsm->unsent++;
 		} else if (p->state == SENT) {
-			p->state = DONE;
+			p->state = p->abandoned ? FREE : DONE;
 			p->status = -ECONNRESET;
 			snprintf(p->text, sizeof(p->text), "the engine was lost and does not know this "
 				"client any more: whether the request was carried out is unknown");
@@ -126,7 +126,8 @@ static int enqueue(struct dsm *dsm, const struct control_request *request, uint6
 }
 
 /* Waits for the answer and frees the place; under lock. */
-static int collect(struct dsm *dsm, uint64_t number, uint64_t deadline, uint64_t *previous)
+static int collect(struct dsm *dsm, uint64_t number, uint64_t deadline, bool abandon,
+	uint64_t *previous)
 {
 	struct pending *p = slot_of(dsm, number);
 	if (p->state == FREE || p->request.number != number)
@@ -140,8 +141,10 @@ static int collect(struct dsm *dsm, uint64_t number, uint64_t deadline, uint64_t
 			return dsm__fail(-ECONNRESET, "the engine was lost: whether the request was carried "
 				"out is unknown");
 		}
-		if (!slow_wait(dsm, deadline))
+		if (!slow_wait(dsm, deadline)) {
+			p->abandoned = abandon;
 			return dsm__fail(-ETIMEDOUT, "no answer in time; the request may still be carried out");
+		}
 	}
 	*previous = p->previous;
 	p->state = FREE;
@@ -179,7 +182,7 @@ int dsm_request(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value *v
 	pthread_mutex_lock(&dsm->lock);
 	rc = enqueue(dsm, &request, &number);
 	if (rc == 0)
-		rc = collect(dsm, number, deadline, &previous);
+		rc = collect(dsm, number, deadline, true, &previous);
 	pthread_mutex_unlock(&dsm->lock);
 	return rc;
 }
@@ -239,7 +242,8 @@ int dsm_add_begin(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value 
 	return rc;
 }
 
-int dsm_add_end(struct dsm *dsm, uint64_t ticket, int timeout_ms, struct dsm_value *previous)
+static int add_end(struct dsm *dsm, uint64_t ticket, int timeout_ms, bool abandon,
+	struct dsm_value *previous)
 {
 	int rc = handle_check(dsm);
 	if (rc)
@@ -247,13 +251,18 @@ int dsm_add_end(struct dsm *dsm, uint64_t ticket, int timeout_ms, struct dsm_val
 	uint64_t old = 0, deadline = deadline_after(dsm, timeout_ms);
 	pthread_mutex_lock(&dsm->lock);
 	uint8_t type = slot_of(dsm, ticket)->request.type;
-	rc = collect(dsm, ticket, deadline, &old);
+	rc = collect(dsm, ticket, deadline, abandon, &old);
 	pthread_mutex_unlock(&dsm->lock);
 	if ((rc == 0 || rc == -ERANGE) && previous) {
 		*previous = (struct dsm_value){ .type = (enum dsm_type)type, .len = 1 };
 		previous->u64 = old;
 	}
 	return rc;
+}
+
+int dsm_add_end(struct dsm *dsm, uint64_t ticket, int timeout_ms, struct dsm_value *previous)
+{
+	return add_end(dsm, ticket, timeout_ms, false, previous);
 }
 
 int dsm_add(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value *delta,
@@ -269,7 +278,7 @@ int dsm_add(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value *delta
 	if (dsm->has_writer && writer_owns(&dsm->writer, dsm->cells[index].group))
 		return add_own(dsm, index, delta, bounds, previous);
 	rc = dsm_add_begin(dsm, cell, delta, bounds, &ticket);
-	return rc ? rc : dsm_add_end(dsm, ticket, timeout_ms, previous);
+	return rc ? rc : add_end(dsm, ticket, timeout_ms, true, previous);
 }
 
 /* ---- requests to this owner ---- */

@@ -221,21 +221,16 @@ static void on_message(struct dsm *dsm, struct link *link, const void *message, 
 
 static void pump(struct dsm *dsm)
 {
-	static _Thread_local unsigned char *message;
-	if (!message && !(message = malloc(CONTROL_MAX)))
-		return;
 	for (int i = 0; i < MESSAGES_A_PASS && !dsm->lost; i++) {
 		struct link *link = slow_link(dsm);
-		int n = link->ops->recv(link->conn, message, CONTROL_MAX);
+		int n = link->ops->recv(link->conn, dsm->message, CONTROL_MAX);
 		if (n == -EAGAIN)
 			break;
 		if (n < 0)
 			lose(dsm, false);
 		else
-			on_message(dsm, link, message, (size_t)n);
+			on_message(dsm, link, dsm->message, (size_t)n);
 	}
-	free(message);
-	message = NULL;
 }
 
 /* ---- liveness ---- */

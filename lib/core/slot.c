@@ -13,8 +13,8 @@ int ring_read_verified(const struct ring *ring, uint64_t offset, uint64_t bytes,
 		return rc;
 	if (rc || meta->seq < pulse)
 		rc = ring_newest_verified(ring, scratch, meta);
-	if (rc == 0)
-		memcpy(to, (const char *)scratch + offset, bytes);
+	if (rc == 0 && (offset || to != scratch))
+		memmove(to, (const char *)scratch + offset, bytes);
 	return rc;
 }
 

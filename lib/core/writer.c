@@ -191,6 +191,8 @@ int writer_commit(struct writer *w, uint64_t *step)
 			rc = w->sink->publish(w->context, group, &f, g->image);
 		g->seq += rc == 0;
 		g->dirty = false;
+		if (rc) /* what did not get out is not what the ring holds: load it anew */
+			writer_forget_image(w, group, g->seq);
 	}
 	w->time = 0;
 	w->dirty_count = 0;

@@ -95,6 +95,7 @@ struct dsm_engine {
 	int listen_fd, epoll_fd, timer_fd, stop_fd;
 	struct session *sessions;
 	uint32_t session_count, next_session;
+	uint64_t freed;             /* sessions so far: events fetched before are of no use */
 	struct record *records;
 	uint32_t record_count;
 	struct ticket tickets[TICKETS];

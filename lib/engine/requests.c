@@ -35,8 +35,8 @@ static void records_expire(struct dsm_engine *e, bool force)
 	struct record **oldest = NULL;
 	for (struct record **at = &e->records; *at;) {
 		struct record *r = *at;
-		bool away = !r->session && r->away_ns && !has_ticket(e, r);
-		if (away && now - r->away_ns > RECORD_KEEP_NS) {
+		bool away = !r->session && r->away_ns;
+		if (away && now - r->away_ns > RECORD_KEEP_NS && !has_ticket(e, r)) {
 			*at = r->next;
 			free(r);
 			e->record_count--;
@@ -46,7 +46,7 @@ static void records_expire(struct dsm_engine *e, bool force)
 			oldest = at;
 		at = &r->next;
 	}
-	if (force && oldest && e->record_count >= RECORDS_MAX) {
+	if (force && oldest && e->record_count >= RECORDS_MAX && !has_ticket(e, *oldest)) {
 		struct record *r = *oldest;
 		*oldest = r->next;
 		free(r);

@@ -11,15 +11,18 @@
 
 /* ---- capture ---- */
 
-static void capture_group(const struct region *r, struct state_image *image, uint32_t group)
+static void capture_group(const struct dsm_engine *e, struct state_image *image, uint32_t group)
 {
+	const struct region *r = e->region;
 	const struct directory_group *g = &r->view.groups[group];
-	struct slot_meta meta = { 0 };
-	for (int i = 0; i < 10000; i++)
-		if (ring_read(&r->rings[group], 0, g->payload_bytes, r->scratch,
-				r->scratch, &meta) != -EAGAIN)
-			break;
-	if (meta.seq == 0)
+	struct slot_meta meta;
+	int rc = -EAGAIN;
+	for (int i = 0; i < 10000 && rc == -EAGAIN; i++)
+		rc = ring_read(&r->rings[group], 0, g->payload_bytes, r->scratch, r->scratch, &meta);
+	if (rc)
+		engine_log(e, "\"%s\" is written too fast to be saved; its values are not in this file",
+			view_text(&r->view, g->name));
+	if (rc || meta.seq == 0)
 		return;
 	for (uint32_t c = g->first_cell; c < g->first_cell + g->cell_count; c++) {
 		const struct directory_cell *cell = &r->view.cells[c];
@@ -50,7 +53,7 @@ int saver_capture(struct dsm_engine *e, struct state_image *image)
 		clock_stamp(e->clock));
 	for (uint32_t i = 0; i < r->view.group_count; i++)
 		if (!(r->view.groups[i].flags & DSM_GROUP_NO_SAVE))
-			capture_group(r, image, i);
+			capture_group(e, image, i);
 	for (const struct record *rec = e->records; rec; rec = rec->next) {
 		struct state_client c = { .last_number = rec->last, .in_flight = first_in_flight(rec) };
 		memcpy(c.id, rec->id, sizeof(c.id));

@@ -63,6 +63,7 @@ static void session_free(struct session *s)
 	}
 	close(s->fd);
 	free(s);
+	e->freed++;
 	e->session_count--;
 	atomic_store_explicit(&e->region->counters[COUNTER_SESSIONS], e->session_count,
 		memory_order_relaxed);
@@ -179,6 +180,7 @@ static void *run(void *context)
 {
 	struct dsm_engine *e = context;
 	struct epoll_event events[EVENTS_A_BATCH];
+	uint64_t freed = 0;
 	for (;;) {
 		int n = epoll_wait(e->epoll_fd, events, EVENTS_A_BATCH, -1);
 		pthread_mutex_lock(&e->lock);
@@ -186,9 +188,12 @@ static void *run(void *context)
 			pthread_mutex_unlock(&e->lock);
 			return NULL;
 		}
-		for (int i = 0; i < n; i++)
+		/* an API call may have freed a session while we waited for the lock; what was
+		 * ready then is ready still and comes again */
+		for (int i = 0; i < n && freed == e->freed; i++)
 			handle(e, &events[i]);
 		server_sweep(e);
+		freed = e->freed;
 		pthread_mutex_unlock(&e->lock);
 	}
 }

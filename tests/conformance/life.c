@@ -200,7 +200,7 @@ CONFORMANCE(an_engine_restart_is_an_event_and_no_crash)
 	opts.name = rig->name;
 	ok(fixture_engine(&opts, rig->name, &rig->engine));
 	cr_assert(event(r, DSM_EVENT_GENERATION));
-	cr_assert(event(w, DSM_EVENT_ATTACHED));
+	cr_assert(event(w, DSM_EVENT_ATTACHED) && event(w, DSM_EVENT_ATTACHED)); /* at first, and again */
 	/* the owner republishes its image, the old id goes on working */
 	ok(dsm_begin(w, 0));
 	dsm_abort(w);
