@@ -26,21 +26,26 @@ static const struct bench_aim aims[] = {
 };
 #define AIMS (sizeof(aims) / sizeof(aims[0]))
 
-static size_t medians(const struct bench_result *row, double *out)
+static size_t each_repeat(const struct bench_result *row, size_t figure, double *out)
 {
 	size_t n = row->repeats < BENCH_COMPARE_MAX ? row->repeats : BENCH_COMPARE_MAX;
 	for (size_t i = 0; i < n; i++)
-		out[i] = row->repeat[i].median;
+		memcpy(&out[i], (const char *)&row->repeat[i] + figure, sizeof(out[i]));
 	return n;
 }
 
+static size_t medians(const struct bench_result *row, double *out)
+{
+	return each_repeat(row, offsetof(struct bench_figures, median), out);
+}
+
 bool bench_compare_rows(const struct bench_result *left, const struct bench_result *right,
-	struct bench_comparison *out)
+	size_t figure, struct bench_comparison *out)
 {
 	double l[BENCH_COMPARE_MAX], r[BENCH_COMPARE_MAX];
 	if (!left || !right || !left->repeats || !right->repeats)
 		return false;
-	size_t nl = medians(left, l), nr = medians(right, r);
+	size_t nl = each_repeat(left, figure, l), nr = each_repeat(right, figure, r);
 	bench_compare(l, r, nl < nr ? nl : nr, out);
 	return true;
 }

@@ -85,9 +85,10 @@ void bench_describe(struct bench_results *results);
 int bench_harness(const struct bench_list *list, const char *glob, const struct bench_conf *conf,
 	FILE *progress, struct bench_results *results);
 
-/* Compare two rows repeat by repeat, by their medians. False when one is not there. */
+/* Compare two rows repeat by repeat, by one of their figures (its offset in struct
+ * bench_figures). False when one is not there. */
 bool bench_compare_rows(const struct bench_result *left, const struct bench_result *right,
-	struct bench_comparison *out);
+	size_t figure, struct bench_comparison *out);
 /* Evaluate the aims (aims.c) and fits on what was measured. 0 or -ENOMEM. */
 int bench_aims(struct bench_results *results);
 void bench_aim_evaluate(const struct bench_results *results, struct bench_aim *aim);

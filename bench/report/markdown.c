@@ -20,13 +20,13 @@ char *report_amount(double value, const char *unit, char *buf, size_t size)
 }
 
 char *report_ratio(const struct bench_results *results, const struct bench_result *row,
-	char *buf, size_t size)
+	size_t figure, char *buf, size_t size)
 {
 	struct bench_comparison c;
 	buf[0] = '\0';
 	if (!row->base[0] || !strcmp(row->base, row->name))
 		return buf;
-	if (!bench_compare_rows(row, bench_results_find(results, row->base), &c))
+	if (!bench_compare_rows(row, bench_results_find(results, row->base), figure, &c))
 		return buf;
 	if (c.verdict == BENCH_INDISTINCT)
 		snprintf(buf, size, "not distinguishable");
@@ -120,7 +120,7 @@ static void row_line(const struct bench_results *r, const struct bench_result *r
 	char text[48];
 	fprintf(out, "| %s |", row->name);
 	if (!row->repeats) {
-		fprintf(out, " %s: %s |||||||||||||||||\n", row->status, row->why);
+		fprintf(out, " %s: %s ||||||||||||||||||\n", row->status, row->why);
 		return;
 	}
 	fprintf(out, " %.0f |", f->n);
@@ -139,15 +139,20 @@ static void row_line(const struct bench_results *r, const struct bench_result *r
 	fprintf(out, " %.0f |", f->late_starts);
 	side(f->client_cpu_ns, f->client_switches, out);
 	side(f->server_cpu_ns, f->server_switches, out);
-	fprintf(out, " %s |\n", report_ratio(r, row, text, sizeof(text)));
+	fprintf(out, " %s |", report_ratio(r, row, offsetof(struct bench_figures, median), text, sizeof(text)));
+	if (strcmp(row->kind, "paced"))
+		text[0] = '\0'; /* service is the same there */
+	else
+		report_ratio(r, row, offsetof(struct bench_figures, service_median), text, sizeof(text));
+	fprintf(out, " %s |\n", text);
 }
 
 static void family(const struct bench_results *r, const char *name, FILE *out)
 {
 	const char *work = "";
 	fprintf(out, "## %s\n\n| row | n | mean | median | min | max | std. dev. | p99 | p99.9 | service median | jitter mean | "
-		"jitter max | loss %% | rate | late starts | client CPU, switches | server CPU, switches | to base |\n"
-		"|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", name);
+		"jitter max | loss %% | rate | late starts | client CPU, switches | server CPU, switches | to base | service to base |\n"
+		"|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", name);
 	for (size_t i = 0; i < r->rows; i++) {
 		if (!strcmp(r->row[i].family, name))
 			row_line(r, &r->row[i], out);
@@ -189,5 +194,5 @@ void report_markdown(const struct bench_results *results, FILE *out)
 	fputs("Service median: from the actual start, so without the waiting behind a slow one that a paced row counts. "
 		"CPU and switches: processor time and voluntary context switches of a process per operation; the client's "
 		"without the waiting for intended starts. To base: median over that of the row it is compared with "
-		"(bench/README.md), over the repeats.\n", out);
+		"(bench/README.md), over the repeats; service to base: the same of the service medians.\n", out);
 }
