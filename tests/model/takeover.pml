@@ -6,15 +6,16 @@
  * Shown: see the assertions of accept() and engine(). Local takeover: moved.pml
  * Controls: NO_CHECK NO_SCRUB GRANT_BEFORE_FENCE EPOCH_REUSED EPOCH_IGNORED
  * FIRST_FROM_PULSE (engine) FLOOR_FROM_PULSE (reader) PULSE_LEFT K=1
+ * BEGUN_EARLIER (asks of a READ across the takeover what holds only for later ones)
  */
 #ifndef K
 #define K	2
 #endif
 #ifndef COMMITS
-#define COMMITS	1	/* of the first owner, after a ring full; of the heir, at most */
+#define COMMITS	1	/* of the first owner, after a ring full */
 #endif
 #ifndef HEIRS
-#define HEIRS 1
+#define HEIRS	1	/* of the heir, at most */
 #endif
 
 #define WORDS	(1 + 3 * K)
@@ -190,6 +191,9 @@ inline accept() {
 		/* one version, one content */
 		assert(ORDER(best) != ORDER(floor) || content == 0 || data == content);
 		/* begun after the grant: nothing of the dead one that the heir did not find */
+#ifdef BEGUN_EARLIER
+		heired = granted;
+#endif
 		assert(!heired || EPOCH_OF(best) == NEXT_EPOCH || SEQ_OF(best) < first);
 		/* in silence: the newest there is */
 		assert(!quiet || best == completed || best == VERSION(1, first - 1));

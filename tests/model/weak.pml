@@ -21,46 +21,47 @@ short mem[WORDS];
 buffer sb[WRITERS];
 
 /* ------------------------------------------------------------- stores */
-inline push(me, where, what, rel) {
+/* spin replaces names: an argument that contains its parameter's never ends */
+inline push(writer, where, what, rel) {
 	atomic {
-		sb[me].n < DEPTH;
-		sb[me].at[sb[me].n] = where;
-		sb[me].value[sb[me].n] = what;
-		sb[me].release[sb[me].n] = rel;
-		sb[me].n++
+		sb[writer].n < DEPTH;
+		sb[writer].at[sb[writer].n] = where;
+		sb[writer].value[sb[writer].n] = what;
+		sb[writer].release[sb[writer].n] = rel;
+		sb[writer].n++
 	}
 }
 
-#define store(me, where, what)		push(me, where, what, 0)
-#define store_release(me, where, what)	push(me, where, what, 1)
+#define store(writer, where, what)		push(writer, where, what, 0)
+#define store_release(writer, where, what)	push(writer, where, what, 1)
 
 /* before an empty buffer there is nothing to hold back */
-inline fence_release(me) {
+inline fence_release(writer) {
 	atomic {
-		sb[me].n < DEPTH;
+		sb[writer].n < DEPTH;
 		if
-		:: sb[me].n > 0 -> push(me, FENCE, 0, 0)
+		:: sb[writer].n > 0 -> push(writer, FENCE, 0, 0)
 		:: else
 		fi
 	}
 }
 
-#define fence_seq_cst(me)	(sb[me].n == 0)
+#define fence_seq_cst(writer)	(sb[writer].n == 0)
 
 /* takes entry i out and closes the gap; a fence that became first is done with */
-inline take(me, i) {
+inline take(writer, i) {
 	do
-	:: i + 1 < sb[me].n ->
-		sb[me].at[i] = sb[me].at[i + 1];
-		sb[me].value[i] = sb[me].value[i + 1];
-		sb[me].release[i] = sb[me].release[i + 1];
+	:: i + 1 < sb[writer].n ->
+		sb[writer].at[i] = sb[writer].at[i + 1];
+		sb[writer].value[i] = sb[writer].value[i + 1];
+		sb[writer].release[i] = sb[writer].release[i + 1];
 		i++
 	:: else -> break
 	od;
-	sb[me].at[i] = 0;
-	sb[me].value[i] = 0;
-	sb[me].release[i] = 0;
-	sb[me].n--;
+	sb[writer].at[i] = 0;
+	sb[writer].value[i] = 0;
+	sb[writer].release[i] = 0;
+	sb[writer].n--;
 	i = 0
 }
 
