@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The processes of the kill test: an engine, owners, readers. The controller (kill.c) has no
+ * handle and no thread of its own; it forks them, kills them, and learns what they saw from a
+ * board in shared memory. */
+#ifndef DSM_TESTS_KILL_RIG_H
+#define DSM_TESTS_KILL_RIG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define ROLES 2u        /* "pilot", and "far", whose bank is marked: the check decides there */
+#define GROUPS 2u       /* of each role: small with K = 4, wide with K = 2 */
+#define READERS 2u
+#define LEASE_MS 300u
+#define BOUND_MS 20000u /* whatever takes longer hangs */
+
+/* A cell's value: the grant that wrote it, and its number. */
+#define VALUE(epoch, n) ((uint64_t)(epoch) << 40 | (n))
+#define VALUE_EPOCH(value) ((uint32_t)((value) >> 40))
+#define VALUE_NUMBER(value) ((value) & ((UINT64_C(1) << 40) - 1))
+
+struct role_board {
+	_Atomic uint64_t acked[GROUPS]; /* seq of the last commit that returned */
+	_Atomic uint64_t acked_number;  /* what its cells carry */
+	_Atomic uint32_t epoch;         /* of the last grant that an owner reported */
+	_Atomic uint32_t grants, refusals;
+	_Atomic uint64_t commits;
+	_Atomic int ended;              /* why the owner ended: a negative errno; 0 = it has not */
+	_Atomic int child;              /* pid of its forked child */
+};
+
+struct seen_board {
+	_Atomic uint64_t loops, errors, torn, backwards, generations;
+	_Atomic uint64_t seq[ROLES];    /* of the first group */
+	_Atomic uint32_t epoch[ROLES];
+	_Atomic uint32_t flags[ROLES];
+	_Atomic int status;             /* enum dsm_state */
+	_Atomic int last_error;
+};
+
+struct board {
+	_Atomic uint32_t failed, passed, stop, engine_up, strict; /* strict: a read must succeed */
+	_Atomic uint64_t boot, saved;   /* the engine's own cell: committed; in a finished save */
+	struct role_board roles[ROLES];
+	struct seen_board readers[READERS];
+	char name[48], state[96];
+};
+extern struct board *board;
+
+extern const char *const role_names[ROLES];
+
+/* Counts on the board; says what was wrong. Any process. Returns `good`. */
+bool rig_check(bool good, const char *what, ...) __attribute__((format(printf, 2, 3)));
+
+/* What an owner does besides committing. */
+struct owner_task {
+	uint32_t role;
+	char point[40];         /* "name:passage" to die at; "" = none */
+	bool take_over, fork_child, back_again; /* back_again: attach again when superseded */
+};
+
+/* Each forks and returns the pid. */
+pid_t rig_engine(const char *point, bool saves);
+pid_t rig_reader(uint32_t index);
+pid_t rig_owner(const struct owner_task *task);
+
+/* ---- debris.c: what is left behind ---- */
+struct debris { long fds, memory_maps, resident_kb; };
+struct debris debris_of(pid_t pid);
+/* Entries of a folder; a checksum of the names, 0 if there are none. */
+uint64_t debris_folder(const char *path, unsigned *entries);
+
+#endif
