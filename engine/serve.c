@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine from start to end. The signals that dsmd knows are blocked before the engine starts
+ * its threads and are taken one by one by the main thread, so nothing runs in a handler.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dsmd.h"
+
+static void take_line(const char *text, void *context)
+{
+	(void)context;
+	log_line("%s", text);
+}
+
+int serve_check(const struct settings *settings)
+{
+	struct dsm_table *table = NULL;
+	struct dsm_table_info info;
+	if (dsm_table_load(settings->table, &table) || dsm_table_info(table, &info)) {
+		fprintf(stderr, "dsmd: %s\n", dsm_error());
+		dsm_table_free(&table);
+		return STATUS_REFUSED;
+	}
+	int n = printf("%s: ok: region %s, %u owners, %u groups, %u cells, %llu bytes of memory\n",
+		settings->table, info.region, info.owners, info.groups, info.cells,
+		(unsigned long long)info.region_bytes);
+	dsm_table_free(&table);
+	return n > 0 && fflush(stdout) == 0 ? STATUS_OK : STATUS_REFUSED;
+}
+
+/* What the engine has, as clients see it. */
+static void describe(struct dsm_engine *engine, const char *first, char *line, size_t size)
+{
+	struct dsm_options opts = DSM_OPTIONS_INIT;
+	struct dsm *dsm = NULL;
+	struct dsm_region_info info;
+	opts.flags = DSM_MANUAL;
+	opts.program = "dsmd";
+	snprintf(line, size, "%s", first);
+	if (dsm_engine_attach(engine, &opts, &dsm) == 0 && dsm_region_info(dsm, &info) == 0)
+		snprintf(line, size, "%s: %s: %u cells in %u groups of %u owners, %llu bytes, pid %d, "
+			"auth none", first, info.name, info.cells, info.groups, info.owners,
+			(unsigned long long)info.bytes, (int)getpid());
+	dsm_detach(&dsm);
+}
+
+static int start(const struct settings *s, struct dsm_engine **engine)
+{
+	struct dsm_table *table = NULL;
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	int rc = dsm_table_load(s->table, &table);
+	if (rc)
+		return rc;
+	opts.name = s->name;
+	opts.tick_ms = s->tick_ms;
+	opts.lease_ms = s->lease_ms;
+	opts.max_clients = s->max_clients;
+	opts.readers = s->readers;
+	opts.requesters = s->requesters;
+	opts.state_file = s->state_file;
+	opts.save_interval_ms = s->save_interval_ms;
+	opts.restore = s->restore;
+	opts.lock_memory = s->lock_memory;
+	opts.log = take_line;
+	rc = dsm_engine_open(table, &opts, engine);
+	dsm_table_free(&table);
+	return rc;
+}
+
+static void reload(struct dsm_engine *engine, const struct settings *s)
+{
+	struct dsm_table *table = NULL;
+	struct timespec now;
+	char line[400];
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	notify_manager("RELOADING=1\nMONOTONIC_USEC=%lld",
+		(long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+	int rc = dsm_table_load(s->table, &table);
+	if (rc == 0)
+		rc = dsm_engine_reload(engine, table);
+	dsm_table_free(&table);
+	if (rc)
+		log_line("reload refused, the old table goes on: %s", dsm_error());
+	else
+		describe(engine, "reloaded", line, sizeof(line));
+	if (rc == 0)
+		log_line("%s", line);
+	notify_manager("READY=1");
+}
+
+static void save(struct dsm_engine *engine, const struct settings *s)
+{
+	if (dsm_engine_save(engine))
+		log_line("not saved: %s", dsm_error());
+	else
+		log_line("saved to %s", s->state_file);
+}
+
+/* Blocked and by default: a parent may have left some of them ignored. */
+static void take_signals(sigset_t *set)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	sigemptyset(set);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		sigaddset(set, numbers[i]);
+		signal(numbers[i], SIG_DFL);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+static void run(struct dsm_engine *engine, const struct settings *s, const sigset_t *signals)
+{
+	for (;;) {
+		int number = sigwaitinfo(signals, NULL);
+		if (number == SIGHUP)
+			reload(engine, s);
+		else if (number == SIGUSR1)
+			save(engine, s);
+		else if (number == SIGTERM || number == SIGINT)
+			return;
+		else if (number < 0 && errno != EINTR)
+			return;
+	}
+}
+
+int serve(const struct settings *s)
+{
+	sigset_t signals;
+	struct dsm_engine *engine = NULL;
+	char line[400];
+	take_signals(&signals);
+	if (start(s, &engine)) {
+		log_line("%s", dsm_error());
+		return STATUS_REFUSED;
+	}
+	describe(engine, "ready", line, sizeof(line));
+	printf("dsmd: %s\n", line);
+	fflush(stdout);
+	notify_manager("READY=1\nSTATUS=%s", line);
+	run(engine, s, &signals);
+	notify_manager("STOPPING=1");
+	if (dsm_engine_close(&engine)) {
+		log_line("%s", dsm_error());
+		return STATUS_REFUSED;
+	}
+	log_line("ended%s%s", s->state_file ? ", state saved to " : "",
+		s->state_file ? s->state_file : "");
+	return STATUS_OK;
+}
