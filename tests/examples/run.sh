@@ -168,7 +168,7 @@ test_rig() {
 	wanted rig || return 0
 	before=$(remains)
 	check rig-table 0 '' "$build/engine/dsmd" --check examples/rig/rig.yaml
-	start "$build/engine/dsmd" --name "rig-$$" --table examples/rig/rig.yaml
+	start "$build/engine/dsmd" --name "rig-$$" examples/rig/rig.yaml
 	await "$dsm" --uri "$uri" info
 	start "$examples/rig-operator" "$uri"
 	check rig-replay-row 0 '^replay: 100 rows committed, 0 while .*, 0 values out of range' \
