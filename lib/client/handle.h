@@ -205,8 +205,9 @@ int frame_check(const struct dsm_frame *frame, struct dsm_group group);
 void request_reply(struct dsm *dsm, struct control_reader *r);
 void request_forward(struct dsm *dsm, struct control_reader *r);
 void request_flush(struct dsm *dsm);
-/* After a new link: send again what was not answered, or fail it as unknown. */
-void request_resume(struct dsm *dsm, bool known);
+/* After a new link in place of `before` (NULL at the first attach): send again what was not
+ * answered, where that is safe, or fail it as unknown. */
+void request_resume(struct dsm *dsm, const struct link *before, const struct link *now);
 void request_free(struct dsm *dsm);
 void request_new_identity(struct dsm *dsm);
 

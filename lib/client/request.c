@@ -77,26 +77,46 @@ void request_reply(struct dsm *dsm, struct control_reader *r)
 	}
 }
 
-void request_resume(struct dsm *dsm, bool known)
+static void fail_pending(struct pending *p, int status, const char *text)
 {
-	bool fresh = false;
+	p->state = p->abandoned ? FREE : DONE;
+	p->status = status;
+	snprintf(p->text, sizeof(p->text), "%s", text);
+}
+
+/* May a request that was sent to `before` be sent again to `now`? The engine's numbers and its own
+ * groups come back together from the state file; another owner's table outlives the engine, so a
+ * request that was forwarded may have been carried out although this engine's numbers do not know
+ * it. Another table: the cell's number means something else. */
+static bool may_resend(const struct pending *p, const struct link *before, const struct link *now)
+{
+	if (!before || before->layout_hash != now->layout_hash ||
+	    !(now->welcome.flags & WELCOME_CLIENT_KNOWN))
+		return false;
+	const struct view *v = &now->view;
+	return before->welcome.generation == now->welcome.generation ||
+		(p->request.cell < v->cell_count && v->groups[v->cells[p->request.cell].group].owner == 0);
+}
+
+void request_resume(struct dsm *dsm, const struct link *before, const struct link *now)
+{
+	bool known = now->welcome.flags & WELCOME_CLIENT_KNOWN, fresh = false;
 	for (uint32_t i = 0; i < WINDOW; i++) {
 		struct pending *p = &dsm->window[i];
-		if (p->state == SENT && known) {
+		if (p->state == SENT && may_resend(p, before, now)) {
 			p->state = UNSENT;
 			dsm->unsent++;
 		} else if (p->state == SENT) {
-			p->state = p->abandoned ? FREE : DONE;
-			p->status = -ECONNRESET;
-			snprintf(p->text, sizeof(p->text), "the engine was lost and does not know this "
-				"client any more: whether the request was carried out is unknown");
-			fresh = true;
+			fail_pending(p, -ECONNRESET, "the engine was lost meanwhile: whether the request was "
+				"carried out is unknown");
+			fresh |= !known;
+		} else if (p->state == UNSENT && before && before->layout_hash != now->layout_hash) {
+			fail_pending(p, -ESTALE, "the engine has another table now; nothing was sent");
+			dsm->unsent--;
 		}
 	}
 	if (fresh)
 		request_new_identity(dsm); /* the engine must not take old numbers for known ones */
-	if (dsm->unsent)
-		request_flush(dsm);
 }
 
 /* Puts one request into the window; under lock. */

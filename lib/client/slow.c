@@ -89,6 +89,7 @@ void slow_install(struct dsm *dsm, struct link *link)
 			slow_event(dsm, DSM_EVENT_GENERATION, link->welcome.generation,
 				"%s: the engine started anew with the same table", link->uri);
 	}
+	request_resume(dsm, before, link);
 	if (dsm->next)
 		link_close(&dsm->next);
 	dsm->next = link;
@@ -101,7 +102,8 @@ void slow_install(struct dsm *dsm, struct link *link)
 	clear_flags(dsm, ATTEND_LOST | ATTEND_SUPERSEDED | DSM_STALE_ENGINE | DSM_UNKNOWN);
 	set_flags(dsm, ATTEND_ADOPT);
 	slow_event(dsm, DSM_EVENT_ATTACHED, dsm->reattached, "%s (%s)", link->uri, link->reason);
-	request_resume(dsm, link->welcome.flags & WELCOME_CLIENT_KNOWN);
+	if (dsm->unsent)
+		request_flush(dsm);
 	slow_wake(dsm);
 }
 

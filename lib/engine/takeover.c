@@ -50,7 +50,19 @@ uint32_t takeover_scrub(struct region *r, uint32_t owner)
 	return scrubbed;
 }
 
-/* The newest whole commit of each ring goes to the same slot of the new one. */
+/* Newest whole commit of a ring whose owner may still be writing. After the fence the pulse says
+ * what a reader may have accepted already; less than that must not be taken (tests/model, moved:
+ * single-scan). Bounded: an owner that never stops has slots that verify all the same. */
+static bool newest_settled(const struct region *r, const struct ring *ring, struct slot_meta *meta)
+{
+	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire);
+	int rc = -EAGAIN;
+	for (int i = 0; i < 10000 && (rc == -EAGAIN || meta->seq < pulse); i++)
+		rc = ring_newest_verified(ring, r->scratch, meta);
+	return rc != -EAGAIN && meta->seq != 0;
+}
+
+/* It goes to the same slot of the new ring. */
 static void copy_newest(struct region *r, uint32_t owner, unsigned char *fresh)
 {
 	const struct directory_owner *o = &r->view.owners[owner];
@@ -61,13 +73,7 @@ static void copy_newest(struct region *r, uint32_t owner, unsigned char *fresh)
 	for (uint32_t g = o->first_group; g < o->first_group + o->group_count; g++) {
 		struct ring ring = r->rings[g];
 		struct slot_meta meta;
-		int rc;
-		for (int i = 0; i < 1000; i++) { /* the old owner may still be writing */
-			rc = ring_newest_verified(&r->rings[g], r->scratch, &meta);
-			if (rc != -EAGAIN)
-				break;
-		}
-		if (rc == -EAGAIN || meta.seq == 0)
+		if (!newest_settled(r, &r->rings[g], &meta))
 			continue;
 		ring.slots = fresh + r->view.groups[g].ring_offset;
 		ring.pulse = (void *)(fresh + r->view.groups[g].pulse_offset);
@@ -94,6 +100,8 @@ int takeover_move_bank(struct region *r, uint32_t owner)
 	/* readers refuse the old memory from here on (release: pairs with slot_recheck_bank()) */
 	atomic_store_explicit(&r->lines[owner].bank_state,
 		(word & ~(uint64_t)UINT32_MAX) | next.bank_epoch, memory_order_release);
+	/* the pulses are looked at after that store, not before it */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (rc == 0)
 		copy_newest(r, owner, fresh);
 	munmap(fresh, o->bank_bytes);
