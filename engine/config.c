@@ -108,9 +108,13 @@ static void say_refused(const char *path, const struct complaint *c, const char 
 	for (size_t i = 0; i < sizeof(expectations) / sizeof(expectations[0]); i++)
 		if (strcmp(expectations[i].key, key) == 0)
 			expected = expectations[i].expected;
-	log_line("%s:%u: %s%s%s%s%s", path, c->line ? c->line : 1, key, key[0] ? ": " : "",
-		c->text[0] ? c->text : otherwise, expected ? ": expected " : "",
-		expected ? expected : "");
+	/* of an unknown key libcyaml only has the line of the one before */
+	char line[16] = "";
+	if (c->line && strncmp(c->text, "Unexpected key", 14) != 0)
+		snprintf(line, sizeof(line), "%u:", c->line);
+	log_line("%s:%s %s%s%s%s%s", path, line, line[0] ? key : "", line[0] && key[0] ? ": " : "",
+		c->text[0] ? c->text : otherwise, expected && line[0] ? ": expected " : "",
+		expected && line[0] ? expected : "");
 }
 
 /* A path of the file, from the file's folder unless it begins with '/'. */
