@@ -35,7 +35,8 @@ int serve_check(const struct settings *settings)
 }
 
 /* What the engine has, as clients see it. */
-static void describe(struct dsm_engine *engine, const char *first, char *line, size_t size)
+static void describe(struct dsm_engine *engine, const struct settings *s, const char *first,
+	char *line, size_t size)
 {
 	struct dsm_options opts = DSM_OPTIONS_INIT;
 	struct dsm *dsm = NULL;
@@ -45,8 +46,8 @@ static void describe(struct dsm_engine *engine, const char *first, char *line, s
 	snprintf(line, size, "%s", first);
 	if (dsm_engine_attach(engine, &opts, &dsm) == 0 && dsm_region_info(dsm, &info) == 0)
 		snprintf(line, size, "%s: %s: %u cells in %u groups of %u owners, %llu bytes, pid %d, "
-			"auth none", first, info.name, info.cells, info.groups, info.owners,
-			(unsigned long long)info.bytes, (int)getpid());
+			"auth none", first, s->name ? s->name : info.name, info.cells, info.groups,
+			info.owners, (unsigned long long)info.bytes, (int)getpid());
 	dsm_detach(&dsm);
 }
 
@@ -88,7 +89,7 @@ static void reload(struct dsm_engine *engine, const struct settings *s)
 	if (rc)
 		log_line("reload refused, the old table goes on: %s", dsm_error());
 	else
-		describe(engine, "reloaded", line, sizeof(line));
+		describe(engine, s, "reloaded", line, sizeof(line));
 	if (rc == 0)
 		log_line("%s", line);
 	notify_manager("READY=1");
@@ -140,7 +141,7 @@ int serve(const struct settings *s)
 		log_line("%s", dsm_error());
 		return STATUS_REFUSED;
 	}
-	describe(engine, "ready", line, sizeof(line));
+	describe(engine, s, "ready", line, sizeof(line));
 	printf("dsmd: %s\n", line);
 	fflush(stdout);
 	notify_manager("READY=1\nSTATUS=%s", line);
