@@ -36,39 +36,27 @@ finish() {
 
 # --- tests that meson knows -------------------------------------------------------------------
 
-# Prints for each test of a meson log one line of counts, and "failed: ..." or "skipped: ..." lines.
-# A program that counts for itself ("N passed, N failed", or Criterion's Synthesis) is believed as to
-# numbers, not as to the verdict, which is its exit status.
-meson_counts='
-def clean: gsub("\u001b\\[[0-9;]*m"; "") | sub("\\s+$"; "");
-def lines: ((.stdout // "") + "\n" + (.stderr // "")) | split("\n") | map(clean | select(. != ""));
-def number: (. // "0") | tonumber;
-def own: map(capture("^(?<p>[0-9]+) passed, (?<f>[0-9]+) failed(, (?<s>[0-9]+) skipped)?$")) | last
-	| select(.) | [.p, .f, .s] | map(number);
-def criterion: map(capture("Synthesis: Tested: [0-9]+ \\| Passing: (?<p>[0-9]+) \\| Failing: (?<f>[0-9]+) \\| Crashing: (?<c>[0-9]+)")) | last
-	| select(.) | [(.p | number), (.f | number) + (.c | number), 0];
-def message($kind): "\(.name | sub("^[^/]* / "; ""))" as $name | "\($kind): \($name)";
-lines as $lines
-| ([$lines | own] + [$lines | criterion] | first) as $said
-| if .result == "SKIP" then
-	"0 0 1", message("skipped") + ": " + (($lines | last) // "exit status 77, no reason given" | sub("^(skipped|SKIP): *"; ""))
-  elif .result == "OK" or .result == "EXPECTEDFAIL" then
-	($said // [1, 0, 0]) as $n
-	| if ($n | add) == 0 then "0 1 0", message("failed") + ": ran no test"
-	  else ($n | map(tostring) | join(" ")),
-		(if $n[1] > 0 then message("failed") + ": \($n[1]) of its tests, though it exits with 0" else empty end),
-		(if $n[2] > 0 then $lines[] | select(startswith("skipped: ")) else empty end)
-	  end
-  else
-	($said // [0, 0, 0]) as $n
-	| "\($n[0]) \([$n[1], 1] | max) \($n[2])", message("failed") + ": \(.result), exit status \(.returncode)"
-  end
-'
+known_suites() {
+	meson introspect "build/$1" --tests | jq -r '.[].suite[]' | sed 's/.*://' | sort -u
+}
+
+# A test in a suite that no row of the table names would never run.
+suite_complete() {
+	local suite build
+	for build in gcc hooks; do
+		[ -d "build/$build" ] || continue
+		while read -r suite; do
+			check "no row of the table in script/test runs meson's suite $suite" \
+				grep -qE "[|] suite_meson.* $suite( |\$)" <<<"$table"
+		done < <(known_suites "$build")
+	done
+	finish
+}
 
 suite_meson() {
-	local build=$1 dir=build/$1 suite known chosen=()
+	local build=$1 suite known chosen=()
 	shift
-	known=$(meson introspect "$dir" --tests | jq -r '.[].suite[]' | sed 's/.*://' | sort -u)
+	known=$(known_suites "$build")
 	for suite in "$@"; do
 		if grep -qx "$suite" <<<"$known"; then
 			chosen+=(--suite "$suite")
@@ -111,7 +99,7 @@ add_meson_counts() {
 		esac
 		read -r p f s <<<"$line"
 		good=$((good + p)) bad=$((bad + f)) left_out=$((left_out + s))
-	done < <(jq -r "$meson_counts" "$1" || echo 'failed: the log of meson test cannot be read' '0 1 0')
+	done < <(jq -r -f script/meson-counts.jq "$1" || echo 'failed: the log of meson test cannot be read' '0 1 0')
 }
 
 # --- a script of its own, that counts for itself ----------------------------------------------
@@ -450,7 +438,7 @@ interrupt_demo() {
 	demo_group=$!
 	sleep 5
 	start=$SECONDS
-	kill -INT -- "-$demo_group"
+	kill -INT -- "-$demo_group" 2>/dev/null || fail 'the demo had ended before Ctrl-C'
 	wait "$demo_group" || status=$?
 	demo_group=''
 	check "the demo stopped by Ctrl-C ends with status $status" [ "$status" -eq 0 ]
