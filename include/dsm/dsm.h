@@ -308,7 +308,9 @@ DSM_EXPORT int dsm_set_string(struct dsm *dsm, struct dsm_cell cell, const char 
 DSM_EXPORT int dsm_set_quality(struct dsm *dsm, struct dsm_cell cell, enum dsm_quality quality);
 /** Publish all groups touched since dsm_begin() as one step; each group becomes visible
  *  whole. With none touched: nothing happens. *step may be NULL. Release order: who reads
- *  the commit sees all that this thread did before. -EOWNERDEAD superseded. */
+ *  the commit sees all that this thread did before. While the engine is away commits go on
+ *  and reach the readers that have the memory mapped already; at the re-attach the image is
+ *  published again. dsm_status() tells. -EOWNERDEAD superseded. */
 DSM_EXPORT int dsm_commit(struct dsm *dsm, uint64_t *step);
 /** Drop the open commit; the image goes back to what was last published. */
 DSM_EXPORT void dsm_abort(struct dsm *dsm);

@@ -13,28 +13,25 @@
 
 #define TAG_GENERATIONS 8u  /* low bits of a tag count the tables one handle has seen */
 
-static const uint64_t no_fork_word;
-const uint64_t *handle_fork_word = &no_fork_word;
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dsm *pool;    /* handles are never freed, so that a stale pointer finds a tombstone */
 static uint32_t next_tag;
 
 /* One word that becomes 0 in a forked child, however it was forked. */
-static uint64_t fork_token(void)
+static const uint64_t *fork_word(void)
 {
 	static uint64_t *word;
 	if (!word) {
 		word = mmap(NULL, DSM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (word == MAP_FAILED || madvise(word, DSM_PAGE, MADV_WIPEONFORK)) {
 			word = NULL;
-			return 0;
+			return NULL;
 		}
-		handle_fork_word = word;
 	}
 	while (*word == 0)
 		if (getrandom(word, sizeof(*word), 0) < 0)
 			*word = (uint64_t)getpid();
-	return *word;
+	return word;
 }
 
 int handle_bad(const struct dsm *dsm)
@@ -64,15 +61,16 @@ static struct dsm *handle_new(void)
 	if (dsm)
 		pool = dsm->list_next;
 	uint32_t tag = ++next_tag << TAG_GENERATIONS;
-	uint64_t token = fork_token();
+	const uint64_t *word = fork_word();
 	pthread_mutex_unlock(&pool_lock);
 	if (!dsm)
 		dsm = malloc(sizeof(*dsm));
-	if (!dsm || !token)
+	if (!dsm || !word)
 		return NULL;
 	memset(dsm, 0, sizeof(*dsm));
 	dsm->tag = tag;
-	dsm->fork_token = token;
+	dsm->fork_word = word;
+	dsm->fork_token = *word;
 	dsm->manual_fd = dsm->manual_timer = -1;
 	dsm->next_number = 1;
 	pthread_mutex_init(&dsm->lock, NULL);
@@ -162,6 +160,7 @@ static int adopt_link(struct dsm *dsm)
 	dsm->ops = fresh->ops;
 	dsm->conn = fresh->conn;
 	dsm->cells = fresh->view.cells;
+	dsm->cell_count = fresh->view.cell_count;
 	watch_for(dsm, &fresh->view);
 	if (old && !same_layout)
 		dsm->tag++;
@@ -281,7 +280,7 @@ void dsm_detach(struct dsm **handle)
 	*handle = NULL;
 	if (dsm->magic != HANDLE_MAGIC)
 		return;
-	bool child = *handle_fork_word != dsm->fork_token;
+	bool child = *dsm->fork_word != dsm->fork_token;
 	if (!child) {
 		thread_leave(dsm);
 		say_bye(dsm);

@@ -36,6 +36,9 @@ struct link {
 	struct control_welcome welcome;
 	uint64_t layout_hash;
 	char uri[320], reason[400];
+	/* messages that came before the link was in use: u32 length, bytes; for slow_install() */
+	unsigned char *early;
+	size_t early_bytes;
 };
 
 struct group_seen {
@@ -62,23 +65,25 @@ struct forward {
 };
 
 struct dsm {
-	uint32_t magic, tag;
-	uint64_t fork_token;
+	/* what every read touches, in two lines */
+	const uint64_t *fork_word;  /* 0 in a forked child */
+	uint64_t fork_token;        /* equal to *fork_word while the handle is usable; 0 when detached */
 	_Atomic uint32_t attention;
-	_Atomic uint32_t wake;      /* bumped to get the owner out of dsm_wait() */
-	/* owner's thread */
-	struct link *link;
+	uint32_t tag, cell_count, magic;
 	const struct transport_ops *ops;
 	struct transport_conn *conn;
 	const struct directory_cell *cells;
 	struct group_seen *seen;
+	struct dsm_stats stats;
+	_Atomic uint32_t wake;      /* bumped to get the owner out of dsm_wait() */
+	/* owner's thread */
+	struct link *link;
 	uint64_t *value;            /* dsm_read() of a string, bytes or array */
 	struct writer writer;
 	bool has_writer, loaned, borrowing;
 	uint32_t lent_cell;
 	uint64_t lent_seq;
 	uint64_t *lent_payload;
-	struct dsm_stats stats;
 	uint32_t tries, call_timeout_ms;
 	/* constant */
 	struct dsm_options options;
@@ -116,15 +121,20 @@ struct dsm {
 };
 
 /* ---- attach.c ---- */
-extern const uint64_t *handle_fork_word;
 int handle_bad(const struct dsm *dsm);
 /* Takes a new link or moved banks into use. Owner's thread. */
 int handle_attend(struct dsm *dsm);
 
+/* Attached, and in the process that attached. One look serves for both: handles are never freed,
+ * and a detached one's token is 0. */
+static inline bool handle_usable(const struct dsm *dsm)
+{
+	return __builtin_expect(dsm && dsm->fork_token && *dsm->fork_word == dsm->fork_token, 1);
+}
+
 static inline int handle_check(struct dsm *dsm)
 {
-	if (__builtin_expect(!dsm || dsm->magic != HANDLE_MAGIC ||
-			*handle_fork_word != dsm->fork_token, 0))
+	if (!handle_usable(dsm))
 		return handle_bad(dsm);
 	if (__builtin_expect(atomic_load_explicit(&dsm->attention, memory_order_acquire) &
 			ATTEND_STOP, 0))
@@ -137,7 +147,7 @@ int handle_bad_id(const struct dsm *dsm, uint64_t id, const char *what);
 static inline int handle_cell(const struct dsm *dsm, struct dsm_cell cell, uint32_t *index)
 {
 	*index = (uint32_t)cell.id;
-	if (__builtin_expect(cell.id >> 32 != dsm->tag || *index >= dsm->link->view.cell_count, 0))
+	if (__builtin_expect(cell.id >> 32 != dsm->tag || *index >= dsm->cell_count, 0))
 		return handle_bad_id(dsm, cell.id, "cell");
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "transport/shm.h"
 
 #define BANKS_A_MESSAGE 200u
+#define EARLY_MAX (1u << 20)
 
 /* One message, waiting for it until the deadline. */
 static int receive(struct link *link, const struct dsm *dsm, uint64_t deadline, void *message)
@@ -66,6 +67,20 @@ static int get_welcome(struct link *link, struct dsm *dsm, uint64_t deadline, vo
 	return 0;
 }
 
+/* What is not for us to read yet (a forwarded request, an event) is kept, not lost. */
+static int keep_early(struct link *link, const void *message, uint32_t bytes)
+{
+	size_t room = link->early_bytes + sizeof(bytes) + bytes;
+	unsigned char *more = room <= EARLY_MAX ? realloc(link->early, room) : NULL;
+	if (!more)
+		return dsm__fail(-ENOBUFS, "%s: the engine sends too much before the attach is done", link->uri);
+	memcpy(more + link->early_bytes, &bytes, sizeof(bytes));
+	memcpy(more + link->early_bytes + sizeof(bytes), message, bytes);
+	link->early = more;
+	link->early_bytes = room;
+	return 0;
+}
+
 static int get_banks(struct link *link, struct dsm *dsm, uint64_t deadline, void *message)
 {
 	for (uint32_t first = 0; first < link->view.owner_count; first += BANKS_A_MESSAGE) {
@@ -86,6 +101,8 @@ static int get_banks(struct link *link, struct dsm *dsm, uint64_t deadline, void
 					rc = link->ops->mapped(link->conn, &map, &r);
 				break;
 			}
+			if (rc == 0)
+				rc = keep_early(link, message, (uint32_t)n);
 		}
 		if (rc)
 			return rc;
@@ -194,6 +211,8 @@ void link_close(struct link **link)
 {
 	if (*link && (*link)->conn)
 		(*link)->ops->close((*link)->conn);
+	if (*link)
+		free((*link)->early);
 	free(*link);
 	*link = NULL;
 }

@@ -76,6 +76,21 @@ static void lose(struct dsm *dsm, bool at_once)
 	slow_wake(dsm);
 }
 
+static void on_message(struct dsm *dsm, struct link *link, const void *message, size_t size);
+
+static void deliver_early(struct dsm *dsm, struct link *link)
+{
+	for (size_t at = 0; at < link->early_bytes && !dsm->lost;) {
+		uint32_t n;
+		memcpy(&n, link->early + at, sizeof(n));
+		on_message(dsm, link, link->early + at + sizeof(n), n);
+		at += sizeof(n) + n;
+	}
+	free(link->early);
+	link->early = NULL;
+	link->early_bytes = 0;
+}
+
 void slow_install(struct dsm *dsm, struct link *link)
 {
 	struct link *before = slow_link(dsm);
@@ -102,7 +117,8 @@ void slow_install(struct dsm *dsm, struct link *link)
 	clear_flags(dsm, ATTEND_LOST | ATTEND_SUPERSEDED | DSM_STALE_ENGINE | DSM_UNKNOWN);
 	set_flags(dsm, ATTEND_ADOPT);
 	slow_event(dsm, DSM_EVENT_ATTACHED, dsm->reattached, "%s (%s)", link->uri, link->reason);
-	if (dsm->unsent)
+	deliver_early(dsm, link);
+	if (dsm->unsent && !dsm->lost)
 		request_flush(dsm);
 	slow_wake(dsm);
 }

@@ -108,7 +108,7 @@ int dsm_begin(struct dsm *dsm, int64_t time_ns)
 static inline int own_cell(struct dsm *dsm, struct dsm_cell cell, uint32_t *index)
 {
 	/* no handle_check(): an open commit must not see its bank replaced half-way */
-	if (__builtin_expect(!dsm || dsm->magic != HANDLE_MAGIC || *handle_fork_word != dsm->fork_token, 0))
+	if (!handle_usable(dsm))
 		return handle_bad(dsm);
 	int rc = handle_cell(dsm, cell, index);
 	if (rc)
@@ -175,7 +175,7 @@ int dsm_set_quality(struct dsm *dsm, struct dsm_cell cell, enum dsm_quality qual
 
 int dsm_commit(struct dsm *dsm, uint64_t *step)
 {
-	if (__builtin_expect(!dsm || dsm->magic != HANDLE_MAGIC || *handle_fork_word != dsm->fork_token, 0))
+	if (!handle_usable(dsm))
 		return handle_bad(dsm);
 	if (!dsm->has_writer)
 		return need_writer(dsm);
@@ -186,7 +186,7 @@ int dsm_commit(struct dsm *dsm, uint64_t *step)
 
 void dsm_abort(struct dsm *dsm)
 {
-	if (dsm && dsm->magic == HANDLE_MAGIC && *handle_fork_word == dsm->fork_token && dsm->has_writer)
+	if (handle_usable(dsm) && dsm->has_writer)
 		writer_abort(&dsm->writer);
 }
 

@@ -13,7 +13,8 @@
 
 #include "core/error.h"
 
-#define SEALS_SIZE (F_SEAL_SHRINK | F_SEAL_GROW)
+/* nor may a holder of a writable descriptor add F_SEAL_FUTURE_WRITE and lock out who comes later */
+#define SEALS_SIZE (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static int memory_failed(int error, const char *what, uint64_t bytes)
 {

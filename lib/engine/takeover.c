@@ -94,21 +94,23 @@ int takeover_move_bank(struct region *r, uint32_t owner)
 		munmap(fresh, o->bank_bytes);
 		return rc;
 	}
-	if (fcntl(next.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
+	if (fcntl(next.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		rc = dsm__fail(-errno, "cannot seal memory: %s", strerror(errno));
 	uint64_t word = atomic_load_explicit(&r->lines[owner].bank_state, memory_order_relaxed);
-	/* readers refuse the old memory from here on (release: pairs with slot_recheck_bank()) */
-	atomic_store_explicit(&r->lines[owner].bank_state,
-		(word & ~(uint64_t)UINT32_MAX) | next.bank_epoch, memory_order_release);
-	/* the pulses are looked at after that store, not before it */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (rc == 0)
+	if (rc == 0) {
+		/* readers refuse the old memory from here on (pairs with slot_recheck_bank()) */
+		atomic_store_explicit(&r->lines[owner].bank_state,
+			(word & ~(uint64_t)UINT32_MAX) | next.bank_epoch, memory_order_release);
+		/* the pulses are looked at after that store, not before it */
+		atomic_thread_fence(memory_order_seq_cst);
 		copy_newest(r, owner, fresh);
+	}
 	munmap(fresh, o->bank_bytes);
 	if (rc == 0 && mmap(r->base + o->bank_offset, o->bank_bytes, PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_FIXED, next.fd, 0) == MAP_FAILED)
 		rc = dsm__fail(-errno, "cannot map a new bank: %s", strerror(errno));
-	if (rc) {
+	if (rc) { /* nothing has moved */
+		atomic_store_explicit(&r->lines[owner].bank_state, word, memory_order_release);
 		close(next.fd);
 		close(next.read_fd);
 		return rc;
