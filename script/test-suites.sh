@@ -42,14 +42,11 @@ known_suites() {
 
 # A test in a suite that no row of the table names would never run.
 suite_complete() {
-	local suite build
-	for build in gcc hooks; do
-		[ -d "build/$build" ] || continue
-		while read -r suite; do
-			check "no row of the table in script/test runs meson's suite $suite" \
-				grep -qE "[|] suite_meson.* $suite( |\$)" <<<"$table"
-		done < <(known_suites "$build")
-	done
+	local suite
+	while read -r suite; do
+		check "no row of the table in script/test runs meson's suite $suite" \
+			grep -qE "[|] suite_meson.* $suite( |\$)" <<<"$table"
+	done < <(known_suites gcc)
 	finish
 }
 
