@@ -67,6 +67,7 @@ times() { [[ $(grep -c -- "$1" "$work/log") == "$2" ]]; }
 
 # start ARGUMENT...: an engine in the background, until it is ready.
 start() {
+	: >"$work/log" # the engine before wrote "ready" into it
 	"$DSMD" --name "$name" "$@" >"$work/log" 2>&1 </dev/null &
 	engine=$!
 	check "ready: $*" within 20 logged 'dsmd: ready: '
