@@ -15,10 +15,10 @@ static int sink_publish(void *context, uint32_t group, const struct check_fields
 	return dsm->ops->publish(dsm->conn, group, fields, image);
 }
 
-static void sink_complete(void *context, uint64_t step, const uint32_t *groups, uint32_t n)
+static int sink_complete(void *context, uint64_t step, const uint32_t *groups, uint32_t n)
 {
 	struct dsm *dsm = context;
-	dsm->ops->complete(dsm->conn, dsm->writer.owner, step, groups, n);
+	return dsm->ops->complete(dsm->conn, dsm->writer.owner, step, groups, n);
 }
 
 static int sink_load(void *context, uint32_t group, uint64_t *image, struct slot_meta *meta)
@@ -261,6 +261,5 @@ int dsm_publish(struct dsm *dsm, uint64_t bytes, int64_t time_ns)
 	writer_forget_image(w, c->group, dsm->lent_seq);
 	w->step++;
 	dsm->stats.commits++;
-	dsm->ops->complete(dsm->conn, w->owner, w->step, &c->group, 1);
-	return 0;
+	return dsm->ops->complete(dsm->conn, w->owner, w->step, &c->group, 1);
 }

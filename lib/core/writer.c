@@ -201,10 +201,10 @@ int writer_commit(struct writer *w, uint64_t *step)
 	w->step = next;
 	w->commits += n != 0;
 	if (n)
-		w->sink->complete(w->context, next, w->dirty, n);
-	if (step)
+		rc = w->sink->complete(w->context, next, w->dirty, n);
+	if (rc == 0 && step)
 		*step = next;
-	return 0;
+	return rc;
 }
 
 void writer_abort(struct writer *w)

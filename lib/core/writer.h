@@ -14,8 +14,9 @@
 struct writer_sink {
 	int (*publish)(void *context, uint32_t group, const struct check_fields *fields,
 		const uint64_t *image);
-	/* After the last group of a step: publish `step complete`, wake who waits. */
-	void (*complete)(void *context, uint64_t step, const uint32_t *groups, uint32_t n);
+	/* After the last group of a step: publish `step complete`, wake who waits. -EOWNERDEAD: the
+	 * role was taken away meanwhile, and whether the step survived is unknown. */
+	int (*complete)(void *context, uint64_t step, const uint32_t *groups, uint32_t n);
 	/* Newest whole version of a group, for the image. */
 	int (*load)(void *context, uint32_t group, uint64_t *image, struct slot_meta *meta);
 	uint64_t (*step)(void *context); /* last complete step */

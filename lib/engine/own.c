@@ -14,7 +14,7 @@ static int own_publish(void *context, uint32_t group, const struct check_fields 
 	return 0;
 }
 
-static void own_complete(void *context, uint64_t step, const uint32_t *groups, uint32_t n)
+static int own_complete(void *context, uint64_t step, const uint32_t *groups, uint32_t n)
 {
 	struct region *r = context;
 	const struct directory_owner *o = &r->view.owners[r->view.groups[groups[0]].owner];
@@ -22,6 +22,7 @@ static void own_complete(void *context, uint64_t step, const uint32_t *groups, u
 	atomic_store_explicit(&bank->step_complete, step, memory_order_release);
 	atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence of the waiting side */
 	region_wake(r, groups, n);
+	return 0;
 }
 
 void region_wake(struct region *r, const uint32_t *groups, uint32_t n)

@@ -124,8 +124,8 @@ static int f_borrow(struct transport_conn *c, uint32_t g, uint64_t o, const void
 { return of(c)->ops->borrow(of(c)->conn, g, o, d, m); }
 static int f_borrow_end(struct transport_conn *c, uint32_t g, uint64_t s) { return of(c)->ops->borrow_end(of(c)->conn, g, s); }
 static int f_granted(struct transport_conn *c, uint32_t o) { return of(c)->ops->granted(of(c)->conn, o); }
-static void f_complete(struct transport_conn *c, uint32_t o, uint64_t s, const uint32_t *g, uint32_t n)
-{ of(c)->ops->complete(of(c)->conn, o, s, g, n); }
+static int f_complete(struct transport_conn *c, uint32_t o, uint64_t s, const uint32_t *g, uint32_t n)
+{ return of(c)->ops->complete(of(c)->conn, o, s, g, n); }
 static int f_loan(struct transport_conn *c, uint32_t g, uint64_t s, uint64_t **p) { return of(c)->ops->loan(of(c)->conn, g, s, p); }
 static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_fields *f)
 { return of(c)->ops->loan_end(of(c)->conn, g, f); }

@@ -63,7 +63,7 @@ int shm_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, con
 int shm_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);
 int shm_publish(struct transport_conn *conn, uint32_t group, const struct check_fields *fields,
 	const uint64_t *image);
-void shm_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
+int shm_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
 	const uint32_t *groups, uint32_t n);
 int shm_loan(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t **payload);
 int shm_loan_end(struct transport_conn *conn, uint32_t group, const struct check_fields *fields);

@@ -135,12 +135,8 @@ static void notify_engine(struct transport_conn *conn, const uint32_t *groups, u
 		channel_send(conn->fd, message, control_end(&w), NULL, 0);
 }
 
-void shm_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
-	const uint32_t *groups, uint32_t n)
+static void wake_waiters(struct transport_conn *conn, const uint32_t *groups, uint32_t n)
 {
-	struct bank_header *bank = conn->banks[owner].piece.at;
-	atomic_store_explicit(&bank->step_complete, step, memory_order_release);
-	atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence in shm_wait() */
 	for (uint32_t i = 0; i < n; i++) {
 		if (__builtin_expect(!atomic_load_explicit(waiters_of(conn, groups[i]),
 				memory_order_relaxed), 1))
@@ -151,6 +147,19 @@ void shm_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
 		}
 		futex_wake_all(conn->rings[groups[i]].pulse);
 	}
+}
+
+int shm_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
+	const uint32_t *groups, uint32_t n)
+{
+	struct bank_header *bank = conn->banks[owner].piece.at;
+	atomic_store_explicit(&bank->step_complete, step, memory_order_release);
+	/* pairs with the fence in shm_wait(), for the waiter counts; and with the one in
+	 * takeover_move_bank(): either the engine's copy has this commit, or we see that the bank
+	 * has moved and do not acknowledge it */
+	atomic_thread_fence(memory_order_seq_cst);
+	wake_waiters(conn, groups, n);
+	return still_ours(conn, &conn->rings[groups[0]]);
 }
 
 int shm_loan(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t **payload)

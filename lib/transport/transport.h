@@ -90,7 +90,9 @@ struct transport_ops {
 	int (*granted)(struct transport_conn *conn, uint32_t owner);
 	int (*publish)(struct transport_conn *conn, uint32_t group,
 		const struct check_fields *fields, const uint64_t *image);
-	void (*complete)(struct transport_conn *conn, uint32_t owner, uint64_t step,
+	/* Step complete and wake-ups. 0 only if the role was still held after the last store: what
+	 * is acknowledged is never lost to a takeover at the same moment. -EOWNERDEAD. */
+	int (*complete)(struct transport_conn *conn, uint32_t owner, uint64_t step,
 		const uint32_t *groups, uint32_t n);
 	/* The next slot's payload in place, invalidated; then its header. */
 	int (*loan)(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t **payload);

@@ -101,13 +101,11 @@ groups:
         precision: 1
         description: Rate of penetration, "as drilled"
       - name: state
-        type: string
-        capacity: 40
+        type: string(40)
       - name: running
         type: bool
       - name: frame
-        type: bytes
-        capacity: 8
+        type: bytes(8)
       - name: ticket
         type: u64
       - name: level
@@ -127,8 +125,7 @@ groups:
         type: f64
         unit: kN
       - name: mode
-        type: string
-        capacity: 16
+        type: string(16)
 END
 }
 
@@ -136,11 +133,11 @@ write_big_table() {
 	cat >"$1" <<END
 region: $name-big
 groups:
-  - name: bulk
+  - name: "bulk{}"
     owner: engine
     count: 1000
     cells:
-      - name: c
+      - name: "c{}"
         type: f64
         count: 100
 END
