@@ -159,7 +159,7 @@ static pid_t start_owner(const struct owner_task *task, unsigned more)
 
 static void check_owner_gone(uint32_t role, const char *when)
 {
-	uint64_t acked = atomic_load(&board->roles[role].acked[0]);
+	uint64_t acked = VALUE_NUMBER(atomic_load(&board->roles[role].acked[0]));
 	readers_see_stale(role, true, when);
 	for (unsigned i = 0; i < READERS; i++)
 		wait_for(atomic_load(&board->readers[i].seq[role]) >= acked, "%s: reader %u sees seq %llu of %s, "
@@ -177,6 +177,12 @@ static void kill_owner_at(uint32_t role, const char *point)
 	rig_check(board->roles[role].grants == grants + 1 && board->roles[role].epoch > epoch,
 		"%s: not granted", task.point);
 	check_owner_gone(role, task.point);
+	/* the slot was whole and only the pulse was missing: the engine sets it */
+	uint64_t whole = VALUE_NUMBER(atomic_load(&board->roles[role].acked[0])) + 1;
+	for (unsigned i = 0; i < READERS && strcmp(point, "before-pulse") == 0; i++)
+		wait_for(atomic_load(&board->readers[i].seq[role]) == whole, "%s: reader %u sees seq %llu of %s, "
+			"not %llu", task.point, i, (unsigned long long)board->readers[i].seq[role],
+			role_names[role], (unsigned long long)whole);
 }
 
 /* At any moment of its life: also while it attaches. */
@@ -239,7 +245,8 @@ static void child_keeps_no_role(uint32_t role)
 static void stop_owner(uint32_t role)
 {
 	struct role_board *r = &board->roles[role];
-	struct owner_task task = { .role = role }, next = { .role = role, .take_over = true };
+	struct owner_task task = { .role = role, .busy = true }, next = { .role = role, .take_over = true };
+	uint64_t errors[READERS];
 	pid_t old = start_owner(&task, 10);
 	uint32_t epoch = atomic_load(&r->epoch);
 	sleep_us(random_below(3000));
@@ -250,15 +257,24 @@ static void stop_owner(uint32_t role)
 		wait_for(atomic_load(&board->readers[i].epoch[role]) == epoch + 1, "reader %u does not see "
 			"the successor", i);
 	readers_see_stale(role, false, "after take-over");
+	/* the successor is quiet now, so a late write would stay to be seen */
+	kill(fresh, SIGSTOP);
+	readers_go_on("quiet successor");
+	for (unsigned i = 0; i < READERS; i++)
+		errors[i] = atomic_load(&board->readers[i].errors);
 	atomic_store(&r->ended, 0);
 	kill(old, SIGCONT);
 	wait_for(atomic_load(&r->ended) != 0, "a superseded owner goes on committing");
 	rig_check(atomic_load(&r->ended) == -EOWNERDEAD, "a superseded owner gets %d", r->ended);
 	reap(old);
 	readers_go_on("superseded owner");
-	for (unsigned i = 0; i < READERS; i++)
+	for (unsigned i = 0; i < READERS; i++) {
 		rig_check(atomic_load(&board->readers[i].epoch[role]) == epoch + 1, "reader %u sees epoch %u", i,
 			board->readers[i].epoch[role]);
+		rig_check(atomic_load(&board->readers[i].errors) == errors[i], "reader %u cannot read after late "
+			"writes (%d)", i, board->readers[i].last_error);
+	}
+	kill(fresh, SIGCONT);
 	kill_now(fresh);
 	check_owner_gone(role, "successor");
 }

@@ -56,13 +56,21 @@ struct owner {
 	uint64_t number;
 };
 
+/* A stopped owner that goes on may report late: a later grant's report stands. */
+static void report(struct owner *o, unsigned g, uint64_t seq)
+{
+	uint64_t mine = VALUE(o->epoch, seq), there = atomic_load(&o->board->acked[g]);
+	while (mine > there && !atomic_compare_exchange_weak(&o->board->acked[g], &there, mine))
+		;
+}
+
 /* The last commit that was reported is there, or the one that was under way; whole. */
 static bool check_found(struct owner *o)
 {
 	uint64_t newest = 0;
 	for (unsigned g = 0; g < GROUPS; g++) {
 		struct dsm_frame_info info;
-		uint64_t value = 0, acked = atomic_load(&o->board->acked[g]);
+		uint64_t value = 0, acked = VALUE_NUMBER(atomic_load(&o->board->acked[g]));
 		int rc = dsm_snapshot(o->dsm, o->groups.group[g], o->groups.frame[g]);
 		if (!rig_check(rc == 0, "successor of %s reads group %u: %s", role_names[o->role], g, dsm_error()))
 			return false;
@@ -76,7 +84,7 @@ static bool check_found(struct owner *o)
 			role_names[o->role], info.epoch, o->epoch);
 		newest = VALUE_NUMBER(value) > newest ? VALUE_NUMBER(value) : newest;
 		o->found[g] = info.seq;
-		atomic_store(&o->board->acked[g], info.seq);
+		report(o, g, info.seq);
 	}
 	o->number = newest;
 	return true;
@@ -138,22 +146,23 @@ static bool generation_changed(struct owner *o)
 	return dsm_status(o->dsm, &status) == 0 && status.reattached > 0;
 }
 
-static int work(struct owner *o)
+static int work(struct owner *o, bool busy)
 {
+	uint64_t done = 0;
 	for (bool first = true;; first = false) {
 		int rc = commit_once(o);
 		if (rc)
 			return rc;
 		if (first)
 			check_first(o);
+		done++;
 		if (!generation_changed(o))
 			for (unsigned g = 0; g < GROUPS; g++)
-				atomic_fetch_add(&o->board->acked[g], 1);
-		atomic_store(&o->board->acked_number, o->number);
+				report(o, g, o->found[g] + done);
 		atomic_fetch_add(&o->board->commits, 1);
 		if (atomic_load(&board->stop))
 			return 0;
-		if (o->number % 16 == 0)
+		if (!busy && o->number % 16 == 0)
 			rig_sleep_us(100);
 	}
 }
@@ -182,7 +191,7 @@ void owner_run(const struct owner_task *task)
 			if (task->fork_child)
 				fork_child(&o);
 			atomic_fetch_add(&o.board->grants, 1);
-			rc = work(&o);
+			rc = work(&o, task->busy);
 		}
 	} else {
 		rig_check(rc == -EOWNERDEAD, "%s: %s", role_names[o.role], dsm_error());

@@ -14,7 +14,7 @@
 #define GROUPS 2u       /* of each role: small with K = 4, wide with K = 2 */
 #define READERS 2u
 #define LEASE_MS 300u
-#define BOUND_MS 20000u /* whatever takes longer hangs */
+#define BOUND_MS 10000u /* whatever takes longer hangs */
 
 /* A cell's value: the grant that wrote it, and its number. */
 #define VALUE(epoch, n) ((uint64_t)(epoch) << 40 | (n))
@@ -22,8 +22,7 @@
 #define VALUE_NUMBER(value) ((value) & ((UINT64_C(1) << 40) - 1))
 
 struct role_board {
-	_Atomic uint64_t acked[GROUPS]; /* seq of the last commit that returned */
-	_Atomic uint64_t acked_number;  /* what its cells carry */
+	_Atomic uint64_t acked[GROUPS]; /* last commit that returned: VALUE(epoch, seq) */
 	_Atomic uint32_t epoch;         /* of the last grant that an owner reported */
 	_Atomic uint32_t grants, refusals;
 	_Atomic uint64_t commits;
@@ -41,7 +40,7 @@ struct seen_board {
 };
 
 struct board {
-	_Atomic uint32_t failed, passed, stop, engine_up, strict; /* strict: a read must succeed */
+	_Atomic uint32_t failed, passed, stop, engine_up;
 	_Atomic uint64_t boot, saved;   /* the engine's own cell: committed; in a finished save */
 	struct role_board roles[ROLES];
 	struct seen_board readers[READERS];
@@ -58,7 +57,8 @@ bool rig_check(bool good, const char *what, ...) __attribute__((format(printf, 2
 struct owner_task {
 	uint32_t role;
 	char point[40];         /* "name:passage" to die at; "" = none */
-	bool take_over, fork_child, back_again; /* back_again: attach again when superseded */
+	bool take_over, fork_child;
+	bool busy;              /* never pauses: a signal hits it within a commit */
 };
 
 /* Each forks and returns the pid. */
