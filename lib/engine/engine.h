@@ -143,6 +143,8 @@ void requests_owner_gone(struct dsm_engine *engine, uint32_t owner);
 void requests_tick(struct dsm_engine *engine, uint64_t now);
 struct record *records_find(struct dsm_engine *engine, const uint8_t id[16]);
 struct record *records_add(struct dsm_engine *engine, const uint8_t id[16]);
+/* One session a record: whoever held it before is an older connection of the same client, and ends. */
+void records_attach(struct record *record, struct session *session);
 void records_free(struct dsm_engine *engine);
 void requests_forget_tickets(struct dsm_engine *engine);
 

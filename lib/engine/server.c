@@ -61,6 +61,8 @@ static void session_free(struct session *s)
 		s->record->session = NULL;
 		s->record->away_ns = clock_now(e->clock);
 	}
+	/* a forked child may hold the socket open: close() alone would leave `s` in the epoll set */
+	epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
 	close(s->fd);
 	free(s);
 	e->freed++;

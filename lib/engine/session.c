@@ -43,11 +43,8 @@ static void welcome(struct session *s, uint32_t owner, uint32_t epoch)
 	uint32_t n = 3;
 	if (owner != DSM_NONE && !s->inproc)
 		fds[n++] = r->banks[owner].fd;
-	if (record) {
-		s->record = record;
-		record->session = s;
-		record->away_ns = 0;
-	}
+	if (record)
+		records_attach(record, s);
 	control_begin(&out, e->reply, CONTROL_MAX, CONTROL_WELCOME);
 	control_put_welcome(&out, &w);
 	server_send(s, control_end(&out), e->reply, fds, n);
