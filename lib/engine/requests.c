@@ -68,6 +68,17 @@ struct record *records_add(struct dsm_engine *e, const uint8_t id[16])
 	return r;
 }
 
+void records_attach(struct record *record, struct session *s)
+{
+	if (record->session && record->session != s) {
+		record->session->record = NULL;
+		server_drop(record->session);
+	}
+	record->session = s;
+	record->away_ns = 0;
+	s->record = record;
+}
+
 void records_free(struct dsm_engine *e)
 {
 	while (e->records) {
@@ -159,6 +170,9 @@ static struct ticket *ticket_new(struct dsm_engine *e, uint64_t *number)
 		struct ticket *t = &e->tickets[at];
 		if (t->record)
 			continue;
+		/* no ticket of an engine before this one may name a request of this one */
+		if (!t->generation)
+			t->generation = (uint32_t)e->region->generation;
 		t->generation++;
 		*number = (uint64_t)t->generation << 32 | at;
 		return t;
@@ -325,13 +339,14 @@ void requests_message(struct session *s, struct control_reader *r)
 	uint64_t generation;
 	bool bad = control_get_u64(r, &generation) != 0;
 	if (!s->record) {
-		s->record = records_add(e, s->client_id);
-		if (!s->record)
-			bad = true;
+		/* found: made by another connection under the same id since this one said HELLO */
+		struct record *record = records_find(e, s->client_id);
+		if (!record && (record = records_add(e, s->client_id)) != NULL)
+			record->last = record->refuse_to = s->last_number;
+		if (record)
+			records_attach(record, s);
 		else
-			s->record->last = s->record->refuse_to = s->last_number;
-		if (s->record)
-			s->record->session = s;
+			bad = true;
 	}
 	batch_begin(e, &b, s);
 	for (uint32_t i = 0; !bad && i < r->entries; i++) {
