@@ -142,9 +142,12 @@ static void *inproc_memory(void *context, uint32_t owner, uint64_t *bytes)
 {
 	struct dsm_engine *e = context;
 	pthread_mutex_lock(&e->lock);
-	const struct directory_owner *o = &e->region->view.owners[owner];
-	*bytes = o->bank_bytes;
-	void *at = mremap(e->region->base + o->bank_offset, 0, o->bank_bytes, MREMAP_MAYMOVE);
+	void *at = MAP_FAILED;
+	if (owner < e->region->view.owner_count) { /* else the table was replaced since the grant */
+		const struct directory_owner *o = &e->region->view.owners[owner];
+		*bytes = o->bank_bytes;
+		at = mremap(e->region->base + o->bank_offset, 0, o->bank_bytes, MREMAP_MAYMOVE);
+	}
 	pthread_mutex_unlock(&e->lock);
 	return at == MAP_FAILED ? NULL : at;
 }
