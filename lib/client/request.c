@@ -101,6 +101,8 @@ static bool may_resend(const struct pending *p, const struct link *before, const
 void request_resume(struct dsm *dsm, const struct link *before, const struct link *now)
 {
 	bool known = now->welcome.flags & WELCOME_CLIENT_KNOWN, fresh = false;
+	/* their tickets ended with the connection: whoever asked has been told so */
+	dsm->forward_count = 0;
 	for (uint32_t i = 0; i < WINDOW; i++) {
 		struct pending *p = &dsm->window[i];
 		if (p->state == SENT && may_resend(p, before, now)) {
@@ -213,7 +215,7 @@ static int add_request(struct dsm *dsm, uint32_t index, const struct dsm_value *
 	const struct dsm_bounds *bounds, struct control_request *r)
 {
 	const struct directory_cell *c = &dsm->cells[index];
-	if (!delta || (uint8_t)delta->type != c->type || c->type < DSM_I64 || c->type > DSM_F64)
+	if (!delta || (uint32_t)delta->type != c->type || c->type < DSM_I64 || c->type > DSM_F64)
 		return dsm__fail(-EINVAL, "%s: is of type %s; only i64, u64 and f64 can be added to, by a "
 			"delta of the same type", view_text(&dsm->link->view, c->name),
 			dsm_type_name((enum dsm_type)c->type));
@@ -307,7 +309,8 @@ void request_forward(struct dsm *dsm, struct control_reader *r)
 {
 	struct control_request q;
 	for (uint32_t i = 0; i < r->entries && control_get_request(r, &q) == 0; i++) {
-		if (dsm->forward_count == FORWARDS)
+		/* one place stays free: the caller of dsm_next_request() still looks at the last one's value */
+		if (dsm->forward_count == FORWARDS - 1)
 			break; /* the engine answers for us when its deadline is over */
 		struct forward *f = &dsm->forwards[(dsm->forward_head + dsm->forward_count) % FORWARDS];
 		uint64_t bytes = value_bytes(&q);

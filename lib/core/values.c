@@ -72,7 +72,7 @@ static int admit_sized(const struct view *view, const struct directory_cell *c,
 int value_admit(const struct view *view, uint32_t cell, struct dsm_value *v)
 {
 	const struct directory_cell *c = &view->cells[cell];
-	if ((uint8_t)v->type != c->type)
+	if ((uint32_t)v->type != c->type)
 		return dsm__fail(-EINVAL, "%s: is of type %s, not %s", view_text(view, c->name),
 			dsm_type_name((enum dsm_type)c->type), dsm_type_name(v->type));
 	if (v->type == DSM_BOOL)

@@ -252,7 +252,7 @@ int writer_add(struct writer *w, uint32_t cell, const struct dsm_value *delta,
 		return not_open();
 	const struct directory_cell *c = &w->view->cells[cell];
 	const char *name = view_text(w->view, c->name);
-	if ((uint8_t)delta->type != c->type || c->type < DSM_I64 || c->type > DSM_F64)
+	if ((uint32_t)delta->type != c->type || c->type < DSM_I64 || c->type > DSM_F64)
 		return dsm__fail(-EINVAL, "%s: is of type %s; only i64, u64 and f64 can be added to, "
 			"by a delta of the same type", name, dsm_type_name((enum dsm_type)c->type));
 	uint64_t *image;
