@@ -107,7 +107,7 @@ struct dsm {
 	uint64_t events_dropped;
 	struct control_client *clients;
 	uint32_t client_count, client_room;
-	bool clients_done;
+	bool clients_asked;         /* a list is on its way */
 	struct age_watch *ages;
 	uint32_t age_count;
 	uint32_t *owner_states;

@@ -186,6 +186,9 @@ static void on_event(struct dsm *dsm, struct link *link, struct control_reader *
 
 static void on_clients(struct dsm *dsm, struct control_reader *r)
 {
+	/* not asked for (any more): the owner's thread may be walking the list */
+	if (!dsm->clients_asked)
+		return;
 	for (uint32_t i = 0; i < r->entries; i++) {
 		if (dsm->client_count == dsm->client_room) {
 			uint32_t room = dsm->client_room ? dsm->client_room * 2 : 64;
@@ -200,14 +203,16 @@ static void on_clients(struct dsm *dsm, struct control_reader *r)
 		dsm->client_count++;
 	}
 	if (r->entries == 0) /* an empty list ends it */
-		dsm->clients_done = true;
+		dsm->clients_asked = false;
 }
 
 static void on_mapped(struct dsm *dsm, struct link *link, struct control_reader *r)
 {
 	struct control_map map;
-	if (control_get_map(r, &map) == 0 && link->ops->mapped(link->conn, &map, r) == 0)
+	if (control_get_map(r, &map) == 0 && link->ops->mapped(link->conn, &map, r) == 0) {
 		set_flags(dsm, ATTEND_ADOPT);
+		slow_wake(dsm); /* a dsm_wait() sleeps on the old memory, where nothing comes any more */
+	}
 }
 
 static void on_message(struct dsm *dsm, struct link *link, const void *message, size_t size)

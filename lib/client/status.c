@@ -69,15 +69,17 @@ static int fetch_clients(struct dsm *dsm, uint64_t deadline)
 	struct control_writer w;
 	if (dsm->lost)
 		return dsm__fail(-ENOTCONN, "the engine is gone");
-	dsm->clients_done = false;
 	dsm->client_count = 0;
 	control_begin(&w, message, sizeof(message), CONTROL_CLIENTS);
 	int rc = dsm->ops->send(dsm->conn, message, control_end(&w));
 	if (rc)
 		return dsm__fail(rc, "the engine cannot be asked: %s", dsm_strerror(rc));
-	while (!dsm->clients_done)
-		if (dsm->lost || !slow_wait(dsm, deadline))
+	dsm->clients_asked = true;
+	while (dsm->clients_asked)
+		if (dsm->lost || !slow_wait(dsm, deadline)) {
+			dsm->clients_asked = false;
 			return dsm__fail(-ETIMEDOUT, "the engine does not answer");
+		}
 	return 0;
 }
 
