@@ -66,7 +66,10 @@ static __attribute__((noinline)) int attempts_go_on(struct dsm *dsm, struct atte
 	uint32_t tag = dsm->tag;
 	for (uint32_t i = 1; i < dsm->tries; i++) {
 		if (rc == -ESTALE || rc == -ENODATA) {
+			bool own = a->to == dsm->value; /* another link, with its own buffer, may come */
 			int fetched = fetch_bank(dsm, a->group, deadline);
+			if (own)
+				a->to = dsm->value;
 			if (fetched)
 				return fetched;
 			if (dsm->tag != tag)
@@ -125,9 +128,11 @@ static __attribute__((noinline)) int read_sized(struct dsm *dsm, const struct di
 		return dsm__fail(-EMSGSIZE, "%s: %llu bytes are too many for dsm_read(): use "
 			"dsm_borrow() or dsm_snapshot()", view_text(&dsm->link->view, c->name),
 			(unsigned long long)a.bytes);
+	uint32_t index = (uint32_t)(c - dsm->cells);
 	int rc = read_attempts(dsm, &a, &meta);
 	if (rc)
 		return rc;
+	c = &dsm->cells[index]; /* the link may have been replaced by one with the same table */
 	value_decode(c, dsm->value, &out->value);
 	if (c->type != DSM_F64_ARRAY)
 		((char *)(dsm->value + 2))[out->value.len] = 0;
@@ -158,6 +163,7 @@ int dsm_read(struct dsm *dsm, struct dsm_cell cell, struct dsm_sample *out)
 		rc = attempts_go_on(dsm, &a, &meta, rc);
 		if (rc)
 			return rc;
+		c = &dsm->cells[index]; /* as in read_sized() */
 	}
 	out->value.type = (enum dsm_type)c->type;
 	out->value.len = 1;
@@ -243,9 +249,11 @@ int dsm_snapshot_step(struct dsm *dsm, const struct dsm_group *groups, uint32_t 
 		if (rc == 0)
 			break;
 		dsm->stats.retries++;
-		if (rc == -ESTALE || rc == -ENODATA)
+		if (rc == -ESTALE || rc == -ENODATA) {
 			rc = fetch_bank(dsm, (uint32_t)groups[0].id, deadline);
-		else if (rc == -EAGAIN && i + 1 < dsm->tries && clock_now(dsm->clock) < deadline)
+			if (rc == 0 && (uint32_t)(groups[0].id >> 32) != dsm->tag)
+				return dsm__fail(-ESTALE, "the engine has another table now: look the names up again");
+		} else if (rc == -EAGAIN && i + 1 < dsm->tries && clock_now(dsm->clock) < deadline)
 			rc = 0;
 		else if (rc == -EAGAIN)
 			rc = dsm__fail(-EAGAIN, "the owner overran its rings in each of %u tries", i + 1);
@@ -281,8 +289,13 @@ int dsm_borrow(struct dsm *dsm, struct dsm_cell cell, const void **data, uint64_
 		return dsm__fail(-EBUSY, "a borrow is open already: dsm_return() it first");
 	for (uint32_t i = 0; i < dsm->tries; i++) {
 		rc = dsm->ops->borrow(dsm->conn, c->group, c->offset_lo, &at, &m);
-		if (rc == -ESTALE)
+		if (rc == -ESTALE) {
 			rc = fetch_bank(dsm, c->group, deadline_after(dsm, (int)dsm->call_timeout_ms)) ? rc : -EAGAIN;
+			if ((uint32_t)(cell.id >> 32) != dsm->tag)
+				return dsm__fail(-ESTALE, "the engine has another table now: look the names up again");
+			c = &dsm->cells[index]; /* of the link that is in use now */
+			name = view_text(&dsm->link->view, c->name);
+		}
 		if (rc != -EAGAIN)
 			break;
 	}
