@@ -17,6 +17,9 @@
 #define TICK_MS 20
 #define POLLED_MAX 256
 
+/* Held while the thread is started or ended, so that no handle joins one that is ending. Before
+ * `registry`. */
+static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t pass_over = PTHREAD_COND_INITIALIZER;
 static struct dsm *handles;
@@ -27,6 +30,7 @@ static int poke_fd = -1;
 /* In a forked child the thread does not exist and the handles are the parent's. */
 static void child_after_fork(void)
 {
+	pthread_mutex_init(&life, NULL);
 	pthread_mutex_init(&registry, NULL);
 	pthread_cond_init(&pass_over, NULL);
 	handles = NULL;
@@ -141,6 +145,7 @@ int thread_join(struct dsm *dsm)
 	if (dsm->options.flags & DSM_MANUAL)
 		return manual(dsm);
 	int rc = 0;
+	pthread_mutex_lock(&life);
 	pthread_mutex_lock(&registry);
 	if (!running)
 		rc = start();
@@ -151,6 +156,7 @@ int thread_join(struct dsm *dsm)
 	}
 	pthread_mutex_unlock(&registry);
 	thread_poke();
+	pthread_mutex_unlock(&life);
 	return rc;
 }
 
@@ -164,16 +170,23 @@ void thread_leave(struct dsm *dsm)
 		at = &(*at)->list_next;
 	if (*at)
 		*at = dsm->list_next;
-	bool last = dsm->listed && !handles && running;
+	bool listed = dsm->listed;
+	pthread_mutex_unlock(&registry);
+	if (!listed)
+		return;
+	pthread_mutex_lock(&life);
+	pthread_mutex_lock(&registry);
+	bool last = !handles && running;
 	if (last)
 		running = false;
 	pthread_mutex_unlock(&registry);
-	if (!last)
-		return;
-	thread_poke();
-	pthread_join(thread, NULL);
-	close(poke_fd);
-	poke_fd = -1;
+	if (last) {
+		thread_poke();
+		pthread_join(thread, NULL);
+		close(poke_fd);
+		poke_fd = -1;
+	}
+	pthread_mutex_unlock(&life);
 }
 
 int dsm_fd(struct dsm *dsm)
