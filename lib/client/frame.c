@@ -25,7 +25,13 @@ int dsm_frame_new(struct dsm *dsm, struct dsm_group group, struct dsm_frame **ou
 		return dsm__fail(-EINVAL, "dsm_frame_new(): null pointer for the frame");
 	const struct directory_group *g = &dsm->link->view.groups[index];
 	struct dsm_frame *frame = malloc(sizeof(*frame) + g->payload_bytes + 8);
-	struct directory_cell *layout = malloc(g->cell_count * sizeof(*layout) + 1);
+	uint64_t longest = 0;
+	for (uint32_t i = 0; i < g->cell_count; i++) {
+		const struct directory_cell *c = &dsm->cells[g->first_cell + i];
+		if (c->type == DSM_STRING && c->capacity > longest)
+			longest = c->capacity;
+	}
+	struct directory_cell *layout = malloc(g->cell_count * sizeof(*layout) + longest + 1);
 	if (!frame || !layout) {
 		free(frame);
 		free(layout);
@@ -79,6 +85,13 @@ int dsm_frame_read(const struct dsm_frame *frame, struct dsm_cell cell, struct d
 	const struct directory_cell *c = &frame->layout[i];
 	const uint64_t *record = frame->payload + c->offset_lo / 8;
 	value_decode(c, record, &out->value);
+	if (c->type == DSM_STRING && out->value.len == c->capacity && c->capacity % 8 == 0) {
+		/* it fills its record: what comes next there is no NUL */
+		char *text = (char *)(frame->layout + frame->cells);
+		memcpy(text, out->value.str, out->value.len);
+		text[out->value.len] = 0;
+		out->value.str = text;
+	}
 	out->changed_ns = (int64_t)(record[0] & ~(uint64_t)PAYLOAD_QUALITY_BITS);
 	out->quality = (uint8_t)(record[0] & PAYLOAD_QUALITY_BITS);
 	out->seq = frame->meta.seq;
