@@ -127,12 +127,14 @@ static void notify_engine(struct transport_conn *conn, const uint32_t *groups, u
 {
 	unsigned char message[1024];
 	struct control_writer w;
-	control_begin(&w, message, sizeof(message), CONTROL_NOTIFY);
-	for (uint32_t i = 0; i < n && w.room - w.size >= 4; i++)
-		if (atomic_load_explicit(waiters_of(conn, groups[i]), memory_order_relaxed))
-			control_put_u32(&w, groups[i]);
-	if (w.entries)
-		channel_send(conn->fd, message, control_end(&w), NULL, 0);
+	for (uint32_t i = 0; i < n;) {
+		control_begin(&w, message, sizeof(message), CONTROL_NOTIFY);
+		for (; i < n && w.room - w.size >= 4; i++)
+			if (atomic_load_explicit(waiters_of(conn, groups[i]), memory_order_relaxed))
+				control_put_u32(&w, groups[i]);
+		if (w.entries)
+			channel_send(conn->fd, message, control_end(&w), NULL, 0);
+	}
 }
 
 static void wake_waiters(struct transport_conn *conn, const uint32_t *groups, uint32_t n)
