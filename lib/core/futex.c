@@ -8,7 +8,6 @@ struct waitv {
 	uint32_t flags, reserved;
 };
 #define WAITV_SIZE_U32 2u
-#define WAITV_PRIVATE 128u
 #define SLICE_NS 20000000u
 
 void futex_wait_two(const void *shared, uint32_t a, const _Atomic uint32_t *own, uint32_t b,
@@ -16,7 +15,8 @@ void futex_wait_two(const void *shared, uint32_t a, const _Atomic uint32_t *own,
 {
 	struct waitv v[2] = {
 		{ a, (uint64_t)(uintptr_t)shared, WAITV_SIZE_U32, 0 },
-		{ b, (uint64_t)(uintptr_t)own, WAITV_SIZE_U32 | WAITV_PRIVATE, 0 },
+		/* not private: futex_wake_all() wakes by the shared key, and the two never meet */
+		{ b, (uint64_t)(uintptr_t)own, WAITV_SIZE_U32, 0 },
 	};
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
