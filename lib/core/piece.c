@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/error.h"
 
@@ -29,13 +30,14 @@ int piece_map(struct piece *piece, int fd, uint64_t bytes, bool writable, bool i
 			(unsigned long long)bytes, strerror(errno));
 	if (writable) /* a forked child must not be a second writer */
 		madvise(at, bytes, MADV_DONTFORK);
-	*piece = (struct piece){ at, bytes };
+	*piece = (struct piece){ at, bytes, writable ? getpid() : 0 };
 	return 0;
 }
 
 void piece_unmap(struct piece *piece)
 {
-	if (piece->at)
+	/* in a forked child it is not there, and the addresses may be somebody else's by now */
+	if (piece->at && (!piece->kept_by || piece->kept_by == getpid()))
 		munmap(piece->at, piece->bytes);
 	*piece = (struct piece){ 0 };
 }

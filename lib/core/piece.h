@@ -9,6 +9,7 @@
 struct piece {
 	void *at;
 	uint64_t bytes;
+	int kept_by; /* process that a MADV_DONTFORK mapping belongs to; 0 = children have it too */
 };
 
 /* Maps a descriptor that somebody else sent: it must be at least `bytes` long and sealed

@@ -176,6 +176,7 @@ int shm_granted(struct transport_conn *conn, uint32_t owner)
 	uint64_t bytes = conn->view->owners[owner].bank_bytes;
 	if (conn->own_memory) {
 		own.piece.at = conn->own_memory(conn->own_context, owner, &own.piece.bytes);
+		own.piece.kept_by = getpid(); /* a copy of the engine's mapping, MADV_DONTFORK as that */
 		if (!own.piece.at)
 			rc = dsm__fail(-ENOMEM, "cannot map the own bank a second time");
 	} else {
