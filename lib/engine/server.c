@@ -21,6 +21,7 @@
 #define TAG_STOP 3u
 #define TAG_PIDFD 5u  /* | owner << 3 */
 #define EVENTS_A_BATCH 64
+#define HELLO_DEADLINE_NS (5 * UINT64_C(1000000000))
 #define MESSAGES_A_TURN 32  /* then the next session has its turn */
 
 /* ---- sessions ---- */
@@ -157,6 +158,9 @@ static void tick(struct dsm_engine *e)
 	e->tick_ns = now;
 	atomic_fetch_add_explicit(&e->region->header->heartbeat, 1, memory_order_release);
 	owners_tick(e, now, late);
+	for (struct session *s = e->sessions; s; s = s->next) /* a place is for who says what he wants */
+		if (!s->greeted && now - s->since_ns > HELLO_DEADLINE_NS)
+			server_drop(s);
 	requests_tick(e, now);
 	if (e->state_file && e->options.save_interval_ms && now >= e->save_due_ns) {
 		e->save_due_ns = now + e->options.save_interval_ms * UINT64_C(1000000);
