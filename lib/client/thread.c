@@ -211,6 +211,10 @@ int dsm_dispatch(struct dsm *dsm)
 		return dsm__fail(-errno, "timer: %s", strerror(errno));
 	uint64_t before = dsm->reattached;
 	pass(dsm);
+	if (dsm->lost) { /* its end stays readable: poll() would return at once, for ever */
+		struct link *link = slow_link(dsm);
+		epoll_ctl(dsm->manual_fd, EPOLL_CTL_DEL, link->ops->fd(link->conn), NULL);
+	}
 	if (dsm->reattached != before) {
 		struct link *link = slow_link(dsm);
 		struct epoll_event e = { .events = EPOLLIN };
