@@ -68,6 +68,8 @@ int dsm_frame_info(const struct dsm_frame *frame, struct dsm_frame_info *out)
 	int rc = need_full(frame);
 	if (rc)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_frame_info(): null pointer");
 	*out = (struct dsm_frame_info){ .group = { frame->group_id }, .seq = frame->meta.seq,
 		.step = frame->meta.step, .time_ns = (int64_t)frame->meta.time,
 		.epoch = frame->meta.epoch, .cells = frame->cells, .flags = frame->flags };
@@ -79,6 +81,8 @@ int dsm_frame_read(const struct dsm_frame *frame, struct dsm_cell cell, struct d
 	int rc = need_full(frame);
 	if (rc)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_frame_read(): null pointer");
 	uint32_t i = (uint32_t)cell.id - frame->first_cell;
 	if (cell.id >> 32 != frame->group_id >> 32 || i >= frame->cells)
 		return dsm__fail(-EINVAL, "the cell is not of the frame's group");

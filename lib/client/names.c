@@ -68,6 +68,8 @@ int dsm_cell_info(struct dsm *dsm, struct dsm_cell cell, struct dsm_cell_info *o
 	int rc = handle_check(dsm);
 	if (rc || (rc = handle_cell(dsm, cell, &i)) != 0)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_cell_info(): null pointer");
 	cell_info(dsm, i, out);
 	return 0;
 }
@@ -90,6 +92,8 @@ int dsm_group_info(struct dsm *dsm, struct dsm_group group, struct dsm_group_inf
 	int rc = handle_check(dsm);
 	if (rc || (rc = handle_group(dsm, group, &i)) != 0)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_group_info(): null pointer");
 	group_info(dsm, i, out);
 	return 0;
 }
@@ -99,6 +103,8 @@ int dsm_owner_info(struct dsm *dsm, uint32_t index, struct dsm_owner_info *out)
 	int rc = handle_check(dsm);
 	if (rc)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_owner_info(): null pointer");
 	const struct view *v = &dsm->link->view;
 	if (index >= v->owner_count)
 		return dsm__fail(-ERANGE, "owner %u: the table has %u", index, v->owner_count);
@@ -114,6 +120,8 @@ int dsm_region_info(struct dsm *dsm, struct dsm_region_info *out)
 	int rc = handle_check(dsm);
 	if (rc)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_region_info(): null pointer");
 	const struct view *v = &dsm->link->view;
 	const struct region_header *h = dsm->ops->header(dsm->conn);
 	pthread_mutex_lock(&dsm->lock);
@@ -134,6 +142,8 @@ int dsm_foreach_cell(struct dsm *dsm, const char *glob,
 {
 	struct dsm_cell_info info;
 	int rc = handle_check(dsm);
+	if (rc == 0 && !fn)
+		rc = dsm__fail(-EINVAL, "dsm_foreach_cell(): null pointer");
 	uint32_t tag = rc ? 0 : dsm->tag;
 	for (uint32_t i = 0; rc == 0 && i < dsm->link->view.cell_count; i++) {
 		cell_info(dsm, i, &info);
@@ -150,6 +160,8 @@ int dsm_foreach_group(struct dsm *dsm, const char *glob,
 {
 	struct dsm_group_info info;
 	int rc = handle_check(dsm);
+	if (rc == 0 && !fn)
+		rc = dsm__fail(-EINVAL, "dsm_foreach_group(): null pointer");
 	uint32_t tag = rc ? 0 : dsm->tag;
 	for (uint32_t i = 0; rc == 0 && i < dsm->link->view.group_count; i++) {
 		group_info(dsm, i, &info);

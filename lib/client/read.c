@@ -178,6 +178,8 @@ int dsm_read_f64(struct dsm *dsm, struct dsm_cell cell, double *out)
 	int rc = dsm_read(dsm, cell, &s);
 	if (rc)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_read_f64(): null pointer");
 	if (!payload_is_scalar(s.value.type))
 		return dsm__fail(-EINVAL, "%s: is no number",
 			view_text(&dsm->link->view, dsm->cells[(uint32_t)cell.id].name));

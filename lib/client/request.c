@@ -340,6 +340,8 @@ int dsm_next_request(struct dsm *dsm, struct dsm_request_info *out)
 	int rc = handle_check(dsm);
 	if (rc)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_next_request(): null pointer");
 	pthread_mutex_lock(&dsm->lock);
 	bool any = dsm->forward_count > 0;
 	struct forward *f = &dsm->forwards[dsm->forward_head];
@@ -376,6 +378,10 @@ static int answer(struct dsm *dsm, uint64_t ticket, int status, uint64_t previou
 int dsm_request_apply(struct dsm *dsm, const struct dsm_request_info *request)
 {
 	struct dsm_value previous = { 0 };
+	if (handle_usable(dsm) && !request)
+		return dsm__fail(-EINVAL, "dsm_request_apply(): null pointer");
+	if (!handle_usable(dsm))
+		return handle_bad(dsm);
 	int rc = request->is_add ?
 		dsm_add(dsm, request->cell, &request->value, &request->bounds, 0, &previous) :
 		dsm_write(dsm, request->cell, &request->value);
@@ -388,6 +394,8 @@ int dsm_request_refuse(struct dsm *dsm, const struct dsm_request_info *request, 
 	int rc = handle_check(dsm);
 	if (rc)
 		return rc;
+	if (!request)
+		return dsm__fail(-EINVAL, "dsm_request_refuse(): null pointer");
 	if (error >= 0)
 		return dsm__fail(-EINVAL, "dsm_request_refuse(): %d is no negative errno", error);
 	dsm__fail(error, "refused by the owner: %s", dsm_strerror(error));

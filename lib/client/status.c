@@ -11,6 +11,8 @@ int dsm_next_event(struct dsm *dsm, struct dsm_event *out)
 	int rc = handle_check(dsm);
 	if (rc)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_next_event(): null pointer");
 	pthread_mutex_lock(&dsm->lock);
 	bool any = dsm->event_count > 0;
 	if (any) {
@@ -28,6 +30,8 @@ int dsm_status(struct dsm *dsm, struct dsm_status *out)
 	int rc = handle_check(dsm);
 	if (rc)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_status(): null pointer");
 	pthread_mutex_lock(&dsm->lock);
 	uint32_t attention = atomic_load_explicit(&dsm->attention, memory_order_relaxed);
 	*out = (struct dsm_status){
@@ -44,6 +48,8 @@ int dsm_stats(struct dsm *dsm, struct dsm_stats *out)
 	int rc = handle_check(dsm);
 	if (rc)
 		return rc;
+	if (!out)
+		return dsm__fail(-EINVAL, "dsm_stats(): null pointer");
 	*out = dsm->stats;
 	pthread_mutex_lock(&dsm->lock);
 	out->reattaches = dsm->reattached;
@@ -58,6 +64,8 @@ int dsm_foreach_counter(struct dsm *dsm,
 #define COUNTER_ROW(id, name, what) { name, what },
 	static const struct { const char *name, *what; } rows[] = { COUNTER_LIST(COUNTER_ROW) };
 	int rc = handle_check(dsm);
+	if (rc == 0 && !fn)
+		rc = dsm__fail(-EINVAL, "dsm_foreach_counter(): null pointer");
 	for (uint32_t i = 0; rc == 0 && i < COUNTER_COUNT; i++)
 		rc = fn(rows[i].name, rows[i].what, dsm->ops->counter(dsm->conn, i), context);
 	return rc;
@@ -89,6 +97,8 @@ int dsm_foreach_client(struct dsm *dsm, int timeout_ms,
 	int rc = handle_check(dsm);
 	if (rc)
 		return rc;
+	if (!fn)
+		return dsm__fail(-EINVAL, "dsm_foreach_client(): null pointer");
 	pthread_mutex_lock(&dsm->lock);
 	rc = fetch_clients(dsm, deadline_after(dsm, timeout_ms));
 	uint32_t n = rc ? 0 : dsm->client_count;
