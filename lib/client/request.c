@@ -245,6 +245,29 @@ static int add_own(struct dsm *dsm, uint32_t index, const struct dsm_value *delt
 	return dsm_commit(dsm, NULL);
 }
 
+/* Carried out here and now; the ticket only keeps the outcome. Sent to the engine it would come
+ * back to this very thread, which waits for it in dsm_add_end(). */
+static int add_begin_own(struct dsm *dsm, uint32_t index, const struct dsm_value *delta,
+	const struct dsm_bounds *bounds, const struct control_request *request, uint64_t *ticket)
+{
+	struct dsm_value previous = { 0 };
+	pthread_mutex_lock(&dsm->lock);
+	struct pending *p = slot_of(dsm, dsm->next_number);
+	int rc = enqueue(dsm, request, ticket);
+	if (rc == 0) {
+		p->state = DONE; /* never sent */
+		dsm->unsent--;
+	}
+	pthread_mutex_unlock(&dsm->lock);
+	if (rc)
+		return rc;
+	p->status = add_own(dsm, index, delta, bounds, &previous);
+	p->previous = previous.u64;
+	if (p->status)
+		snprintf(p->text, sizeof(p->text), "%s", dsm_error());
+	return 0;
+}
+
 int dsm_add_begin(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value *delta,
 	const struct dsm_bounds *bounds, uint64_t *ticket)
 {
@@ -256,6 +279,8 @@ int dsm_add_begin(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value 
 		return rc;
 	if (!ticket)
 		return dsm__fail(-EINVAL, "dsm_add_begin(): null pointer for the ticket");
+	if (dsm->has_writer && writer_owns(&dsm->writer, dsm->cells[index].group))
+		return add_begin_own(dsm, index, delta, bounds, &request, ticket);
 	pthread_mutex_lock(&dsm->lock);
 	rc = enqueue(dsm, &request, ticket);
 	if (rc == 0 && dsm->unsent >= WINDOW / 4 && !dsm->lost)
