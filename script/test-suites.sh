@@ -399,12 +399,10 @@ check_consumers() {
 
 check_programs() {
 	local name program
-	for name in dsm dsmd; do
-		program=$root/usr/bin/$name
-		if [ ! -x "$program" ]; then
-			skip "$name: not built yet"
-			continue
-		fi
+	for name in bin/dsm sbin/dsmd; do
+		program=$root/usr/$name
+		name=${name#*/}
+		check "$name is installed" test -x "$program"
 		check "$name --version" timeout 10 "$program" --version
 		check "$name --help" timeout 10 "$program" --help
 		check "$name has a manual page" eval 'compgen -G "$root/usr/share/man/man*/$name.*" >/dev/null'

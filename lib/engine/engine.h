@@ -75,6 +75,7 @@ struct holder {
 	int pidfd;                  /* -1 = cannot be watched */
 	bool held;
 	uint32_t pid;
+	uint32_t last_uid;          /* of the last grantee; (uint32_t)-1 = none yet */
 	uint64_t tick, moved_ns;
 	struct access access;
 };

@@ -25,7 +25,7 @@ int owners_init(struct dsm_engine *e, const struct dsm_table *table)
 		return dsm__fail(-ENOMEM, "no memory for %u owners", table->owner_count);
 	int rc = 0;
 	for (uint32_t i = 0; i < table->owner_count; i++)
-		e->holders[i].pidfd = -1;
+		e->holders[i] = (struct holder){ .pidfd = -1, .last_uid = (uint32_t)-1 };
 	for (uint32_t i = 0; rc == 0 && i < table->owner_count; i++)
 		rc = access_parse(table_text(table, table->owners[i].users), &e->holders[i].access);
 	return rc;
@@ -135,6 +135,24 @@ static int allowed(struct session *s, const char *name, uint32_t owner)
 	return 0;
 }
 
+/* A user that had the role may have kept the memory, good-bye or not: another user gets new. */
+static int change_user(struct session *s, uint32_t owner)
+{
+	struct dsm_engine *e = s->engine;
+	struct holder *h = &e->holders[owner];
+	uint32_t last = h->last_uid;
+	h->last_uid = s->uid;
+	if (last == (uint32_t)-1 || last == s->uid)
+		return 0;
+	int rc = takeover_move_bank(e->region, owner);
+	if (rc)
+		return rc;
+	region_count(e->region, COUNTER_BANKS_MOVED, 1);
+	takeover_scrub(e->region, owner);
+	server_tell_all(e, CONTROL_BANK_MOVED, owner, 0);
+	return 0;
+}
+
 int owners_claim(struct session *s, const char *name, bool take_over, uint32_t *owner, uint32_t *epoch)
 {
 	struct dsm_engine *e = s->engine;
@@ -142,6 +160,8 @@ int owners_claim(struct session *s, const char *name, bool take_over, uint32_t *
 	int rc = allowed(s, name, o);
 	if (rc == 0)
 		rc = make_free(s, o, take_over);
+	if (rc == 0)
+		rc = change_user(s, o);
 	if (rc)
 		return rc;
 	if (o == 0 && e->has_writer) { /* a handle in this process writes from now on */
