@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,6 +52,16 @@ static void describe(struct dsm_engine *engine, const struct settings *s, const 
 	dsm_detach(&dsm);
 }
 
+/* Two descriptors an owner and one a client: more than the usual soft limit allows. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int start(const struct settings *s, struct dsm_engine **engine)
 {
 	struct dsm_table *table = NULL;
@@ -69,6 +80,7 @@ static int start(const struct settings *s, struct dsm_engine **engine)
 	opts.restore = s->restore;
 	opts.lock_memory = s->lock_memory;
 	opts.log = take_line;
+	raise_descriptor_limit();
 	rc = dsm_engine_open(table, &opts, engine);
 	dsm_table_free(&table);
 	return rc;

@@ -337,7 +337,10 @@ DSM_EXPORT int dsm_request(struct dsm *dsm, struct dsm_cell cell,
 /** What dsm_add() may do: result within [floor, ceil] or nothing happens (-ERANGE). */
 struct dsm_bounds { uint32_t flags; /**< DSM_HAS_MIN | DSM_HAS_MAX */ struct dsm_value floor, ceil; };
 
-/** Add to an i64, u64 or f64 cell and get the value before: counter, semaphore, ticket.
+/** After an engine restart from its state file a request may answer -EALREADY: it was answered
+ *  before, the answer is no longer known.
+ *
+ *  Add to an i64, u64 or f64 cell and get the value before: counter, semaphore, ticket.
  *  Own cells: by a local commit. Others': by request, exactly once. bounds may be NULL.
  *  *previous is set with 0 and with -ERANGE (bounds or overflow; nothing changed).
  *  -EINVAL delta's type is not the cell's; others as dsm_request(). */

@@ -91,7 +91,9 @@ struct dsm_engine_options {
  *  previous one is used, the log says which and why. */
 DSM_EXPORT int dsm_engine_open(const struct dsm_table *table,
 	const struct dsm_engine_options *opts, struct dsm_engine **out);
-/** Save the state, say good-bye to the clients, free everything. Sets *engine to NULL. */
+/** Save the state, say good-bye to the clients, free everything. Sets *engine to NULL. An error of
+ *  the last save is returned, the engine is closed all the same; -EBUSY: handles of
+ *  dsm_engine_attach() are still open, nothing was done. */
 DSM_EXPORT int dsm_engine_close(struct dsm_engine **engine);
 /** A handle inside the engine's own process. owner NULL = read only; "engine" = write the
  *  engine's groups from here: from then on requests to them come to this handle. */

@@ -138,6 +138,8 @@ static void watch_for(struct dsm *dsm, const struct view *view)
 	free(dsm->owner_states);
 	dsm->age_count = 0;
 	dsm->owner_states = calloc(view->owner_count, sizeof(*dsm->owner_states));
+	for (uint32_t i = 0; dsm->owner_states && i < view->owner_count; i++)
+		dsm->owner_states[i] = (uint32_t)(dsm->ops->owner_line(dsm->conn, i, NULL, NULL, NULL) >> 32);
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < view->group_count; i++)
 		n += view->groups[i].max_age_ms != 0;
@@ -155,6 +157,8 @@ static int adopt_link(struct dsm *dsm)
 	int rc = size_for(dsm, &fresh->view);
 	if (rc)
 		return rc;
+	if (same_layout && fresh->ops == old->ops && fresh->ops->inherit(fresh->conn, old->conn) == 0)
+		fresh->view = old->view; /* names handed out stay valid */
 	dsm->next = NULL;
 	dsm->link = fresh;
 	dsm->ops = fresh->ops;

@@ -167,7 +167,8 @@ int dsm_read(struct dsm *dsm, struct dsm_cell cell, struct dsm_sample *out)
 	}
 	out->value.type = (enum dsm_type)c->type;
 	out->value.len = 1;
-	out->value.u64 = record[1]; /* bool: 0 or 1, little-endian, so .b reads it too */
+	/* bool: 0 or 1 whatever the slot holds; little-endian, so .b reads it */
+	out->value.u64 = c->type == DSM_BOOL ? record[1] != 0 : record[1];
 	fill_sample(dsm, c, record, &meta, out);
 	return 0;
 }

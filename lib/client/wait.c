@@ -159,6 +159,18 @@ static int next_attempt(struct dsm_cursor *cur, struct dsm_frame *frame, uint32_
 	return -EOVERFLOW;
 }
 
+/* True if there is a new one: numbers begin anew, and how many were lost is unknown. */
+static bool follow_generation(struct dsm_cursor *cur)
+{
+	if (cur->generation == generation_of(cur->dsm))
+		return false;
+	cur->generation = generation_of(cur->dsm);
+	cur->next = cur->skip_from = 1;
+	cur->known = 0;
+	cur->unknown = true;
+	return true;
+}
+
 int dsm_next(struct dsm_cursor *cur, struct dsm_frame *frame, uint64_t *lost)
 {
 	uint32_t index = 0;
@@ -169,18 +181,13 @@ int dsm_next(struct dsm_cursor *cur, struct dsm_frame *frame, uint64_t *lost)
 	if (rc || (rc = handle_group(dsm, cur->group, &index)) != 0 ||
 	    (rc = frame_check(frame, cur->group)) != 0)
 		return rc;
-	if (cur->generation != generation_of(dsm)) {
-		cur->generation = generation_of(dsm);
-		cur->next = cur->skip_from = 1;
-		cur->known = 0;
-		cur->unknown = true;
-	}
+	follow_generation(cur);
 	frame->full = false;
 	dsm->stats.reads++;
 	uint32_t tries = 0;
 	for (uint32_t i = 0; i < dsm->tries; i++) {
 		rc = next_attempt(cur, frame, index, ++tries < PATIENCE);
-		if (rc == -EOVERFLOW) {
+		if (rc == -EOVERFLOW || follow_generation(cur)) {
 			tries = 0;
 			continue;
 		}

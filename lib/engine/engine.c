@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +109,7 @@ static void engine_free(struct dsm_engine *e)
 	access_free(&e->readers);
 	access_free(&e->requesters);
 	region_free(&e->region);
-	int fds[] = { e->listen_fd, e->epoll_fd, e->timer_fd, e->stop_fd };
+	int fds[] = { e->listen_fd, e->epoll_fd, e->timer_fd, e->stop_fd, e->spare_fd };
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -158,6 +159,7 @@ static struct dsm_engine *engine_new(void)
 	if (!e)
 		return NULL;
 	e->listen_fd = e->timer_fd = e->stop_fd = -1;
+	e->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	e->inproc = (struct inproc){ inproc_channel, inproc_memory, e };
 	pthread_mutex_init(&e->lock, NULL);

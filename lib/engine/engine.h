@@ -94,6 +94,7 @@ struct dsm_engine {
 	const struct dsm_clock *clock;
 	struct inproc inproc;
 	int listen_fd, epoll_fd, timer_fd, stop_fd;
+	int spare_fd;               /* given up for a moment when descriptors run out */
 	struct session *sessions;
 	uint32_t session_count, next_session;
 	uint64_t freed;             /* sessions so far: events fetched before are of no use */

@@ -31,12 +31,23 @@ int owners_init(struct dsm_engine *e, const struct dsm_table *table)
 	return rc;
 }
 
+static void forget(struct dsm_engine *e, struct holder *h)
+{
+	if (h->pidfd >= 0) {
+		epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, h->pidfd, NULL); /* a forked child may keep it open */
+		close(h->pidfd);
+	}
+	h->pidfd = -1;
+	h->held = false;
+	h->session = NULL;
+	h->pid = 0;
+}
+
 void owners_free(struct dsm_engine *e)
 {
 	for (uint32_t i = 0; e->holders && i < e->region->view.owner_count; i++) {
 		access_free(&e->holders[i].access);
-		if (e->holders[i].pidfd >= 0)
-			close(e->holders[i].pidfd);
+		forget(e, &e->holders[i]);
 	}
 	free(e->holders);
 	e->holders = NULL;
@@ -46,16 +57,6 @@ static bool process_exited(const struct holder *h)
 {
 	struct pollfd p = { h->pidfd, POLLIN, 0 };
 	return h->pidfd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
-}
-
-static void forget(struct holder *h)
-{
-	if (h->pidfd >= 0)
-		close(h->pidfd);
-	h->pidfd = -1;
-	h->held = false;
-	h->session = NULL;
-	h->pid = 0;
 }
 
 /* Steps scrub and pulse, after a fence. */
@@ -75,7 +76,7 @@ static void owner_ended(struct dsm_engine *e, uint32_t owner, uint32_t state)
 	struct holder *h = &e->holders[owner];
 	if (h->session)
 		h->session->owner = DSM_NONE;
-	forget(h);
+	forget(e, h);
 	clean_up(e, owner, state);
 	engine_log(e, "owner \"%s\" %s", owner_name(e, owner),
 		state == DSM_DEAD ? "has died" : "gave its role back");
@@ -95,7 +96,7 @@ static int fence(struct dsm_engine *e, uint32_t owner)
 		h->session->owner = DSM_NONE;
 		server_tell(h->session, CONTROL_SUPERSEDED, owner, 0);
 	}
-	forget(h);
+	forget(e, h);
 	clean_up(e, owner, DSM_DEAD);
 	server_tell_all(e, CONTROL_BANK_MOVED, owner, 0);
 	return 0;

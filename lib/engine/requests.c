@@ -294,8 +294,8 @@ static bool repeated(struct session *s, const struct control_request *q, struct 
 		snprintf(reply.text, sizeof(reply.text), "answered before: %s", dsm_strerror(old->status));
 	} else if (q->number > record->refuse_to && q->number <= record->done_to) {
 		reply.status = -EALREADY;
-		snprintf(reply.text, sizeof(reply.text), "carried out before the engine's restart; the "
-			"previous value is no longer known");
+		snprintf(reply.text, sizeof(reply.text), "answered before the engine's restart; the "
+			"answer is no longer known");
 	} else {
 		reply.status = -ECONNRESET;
 		snprintf(reply.text, sizeof(reply.text), "whether the request was carried out is unknown");

@@ -17,7 +17,7 @@ static void capture_group(const struct dsm_engine *e, struct state_image *image,
 	const struct directory_group *g = &r->view.groups[group];
 	struct slot_meta meta;
 	int rc = -EAGAIN;
-	for (int i = 0; i < 10000 && rc == -EAGAIN; i++)
+	for (int i = 0; i < 200 && rc == -EAGAIN; i++)
 		rc = ring_read(&r->rings[group], 0, g->payload_bytes, r->scratch, r->scratch, &meta);
 	if (rc)
 		engine_log(e, "\"%s\" is written too fast to be saved; its values are not in this file",

@@ -3,6 +3,7 @@
  * One client can neither stall it nor another client: nothing here blocks, and who does not
  * read what is sent to him is cut off. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,10 +118,23 @@ void server_tell_all(struct dsm_engine *e, uint32_t kind, uint32_t owner, uint64
 
 /* ---- what epoll brings ---- */
 
+/* Out of descriptors: without one in reserve the listener would stay ready and we would spin. */
+static void turn_away(struct dsm_engine *e)
+{
+	close(e->spare_fd);
+	int fd = accept4(e->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	e->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	region_count(e->region, COUNTER_REFUSED_FULL, 1);
+}
+
 static void accept_all(struct dsm_engine *e)
 {
 	for (int i = 0; i < MESSAGES_A_TURN; i++) {
 		int fd = accept4(e->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE) && e->spare_fd >= 0)
+			turn_away(e);
 		if (fd < 0)
 			return;
 		int bytes = 1 << 20;

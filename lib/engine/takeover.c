@@ -52,13 +52,20 @@ uint32_t takeover_scrub(struct region *r, uint32_t owner)
 
 /* Newest whole commit of a ring whose owner may still be writing. After the fence the pulse says
  * what a reader may have accepted already; less than that must not be taken (tests/model, moved:
- * single-scan). Bounded: an owner that never stops has slots that verify all the same. */
+ * single-scan). Bounded in tries and bytes: a hostile owner's pulse may name what never comes. */
+#define SETTLE_TRIES 200u
+#define SETTLE_BYTES ((uint64_t)256 << 20)
 static bool newest_settled(const struct region *r, const struct ring *ring, struct slot_meta *meta)
 {
 	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire);
 	int rc = -EAGAIN;
-	for (int i = 0; i < 10000 && (rc == -EAGAIN || meta->seq < pulse); i++)
+	uint64_t looked = 0;
+	for (uint32_t i = 0; i < SETTLE_TRIES && (rc == -EAGAIN || meta->seq < pulse); i++) {
 		rc = ring_newest_verified(ring, r->scratch, meta);
+		looked += ring->slot_bytes * (ring->mask + 1);
+		if (looked > SETTLE_BYTES)
+			break;
+	}
 	return rc != -EAGAIN && meta->seq != 0;
 }
 

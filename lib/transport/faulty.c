@@ -111,6 +111,8 @@ static int f_open(struct transport_conn *c, const struct control_welcome *w, con
 static int f_ready(struct transport_conn *c, const struct view *v) { return of(c)->ops->ready(of(c)->conn, v); }
 static int f_mapped(struct transport_conn *c, const struct control_map *m, struct control_reader *r)
 { return of(c)->ops->mapped(of(c)->conn, m, r); }
+static int f_inherit(struct transport_conn *c, struct transport_conn *old)
+{ return of(c)->ops->inherit(of(c)->conn, of(old)->conn); }
 static void f_pulse(const struct transport_conn *c, struct transport_pulse *p) { of(c)->ops->pulse(of(c)->conn, p); }
 static uint64_t f_owner_line(const struct transport_conn *c, uint32_t o, uint32_t *e, uint32_t *p, uint64_t *s)
 { return of(c)->ops->owner_line(of(c)->conn, o, e, p, s); }
@@ -134,7 +136,7 @@ static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_f
 static const struct transport_ops faulty_shm = {
 	.size = sizeof(struct transport_ops), .scheme = "shm",
 	.close = f_close, .fd = f_fd, .send = f_send, .recv = f_recv, .open = f_open,
-	.ready = f_ready, .mapped = f_mapped, .adopt = f_adopt, .pulse = f_pulse, .header = f_header,
+	.ready = f_ready, .inherit = f_inherit, .mapped = f_mapped, .adopt = f_adopt, .pulse = f_pulse, .header = f_header,
 	.owner_line = f_owner_line, .counter = f_counter, .beat = f_beat, .newest = f_newest,
 	.read = f_read, .read_at = f_read_at, .read_step = f_read_step,
 	.step_complete = f_step_complete, .wait = f_wait, .borrow = f_borrow,

@@ -132,6 +132,7 @@ const struct transport_ops transport_shm = {
 	.recv = shm_recv,
 	.open = shm_enter,
 	.ready = shm_ready,
+	.inherit = shm_inherit,
 	.mapped = shm_mapped,
 	.adopt = shm_adopt,
 	.pulse = shm_pulse,

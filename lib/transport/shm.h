@@ -42,6 +42,7 @@ int shm_adopt_channel(int fd, void *(*own_memory)(void *, uint32_t, uint64_t *),
 int shm_enter(struct transport_conn *conn, const struct control_welcome *welcome,
 	const void **directory, uint64_t *bytes);
 int shm_ready(struct transport_conn *conn, const struct view *view);
+int shm_inherit(struct transport_conn *conn, struct transport_conn *old);
 int shm_mapped(struct transport_conn *conn, const struct control_map *map,
 	struct control_reader *epochs);
 int shm_adopt(struct transport_conn *conn);

@@ -45,6 +45,9 @@ struct transport_ops {
 		const void **directory, uint64_t *bytes);
 	/* The directory was checked: `view` outlives the connection. Prepares the rings. */
 	int (*ready)(struct transport_conn *conn, const struct view *view);
+	/* owner, under the handle's lock: take over the directory's memory of `old`, whose table is the
+	 * same; only if it really is, byte by byte. Pointers into it then live as long as `conn`. */
+	int (*inherit)(struct transport_conn *conn, struct transport_conn *old);
 	/* After MAPPED (its reader stands behind the struct control_map): banks can be read.
 	 * May be called from the slow path; takes effect for the owner at adopt(). */
 	int (*mapped)(struct transport_conn *conn, const struct control_map *map,
