@@ -149,7 +149,8 @@ static void notify(struct session *s, struct control_reader *r)
 		uint32_t group;
 		struct slot_meta meta;
 		if (control_get_u32(r, &group) || group >= region->view.group_count ||
-		    s->owner == DSM_NONE || region->view.groups[group].owner != s->owner) {
+		    s->owner == DSM_NONE || region->view.groups[group].owner != s->owner ||
+		    !(region->view.owners[s->owner].flags & OWNER_NETWORK)) {
 			bad_message(s);
 			return;
 		}
