@@ -314,8 +314,8 @@ suite_fuzz() {
 		fi
 		check "$name: replay of its corpus" "$program" -runs=0 -timeout=10 "$corpus"
 		mkdir "$fresh/$name"
-		check "$name: five seconds of fuzzing; the input is in $logs/$name-*" "$program" \
-			-max_total_time=5 -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 \
+		check "$name: three seconds of fuzzing; the input is in $logs/$name-*" "$program" \
+			-max_total_time=3 -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 \
 			-artifact_prefix="$logs/$name-" "$fresh/$name" "$corpus"
 	done < <(fuzzers)
 	[ $((good + bad)) -gt 0 ] || skip 'fuzzers: not built yet'
@@ -340,6 +340,8 @@ suite_install() {
 
 check_libraries() {
 	local file soname foreign
+	check "libraries go to ${libdir#"$root"}, where pkg-config and the linker do not look" \
+		grep -qF "${libdir#"$root"}/pkgconfig" <<<":$(pkg-config --variable pc_path pkg-config):"
 	for file in "$libdir"/libdsm*.so; do
 		soname=$(readelf -d "$file" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
 		check "$file: soname '$soname' ends in a number" grep -qE '^lib[a-z_]+\.so\.[0-9]+$' <<<"$soname"
