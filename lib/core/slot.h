@@ -212,8 +212,8 @@ static inline int ring_read(const struct ring *ring, uint64_t offset, uint64_t b
 		return slot_copy(ring, pulse, offset, 16, to, meta);
 	return slot_copy(ring, pulse, offset, bytes, to, meta);
 }
-/* One attempt at version `seq` exactly. -ENOENT: that slot holds an older one or none;
- * -EOVERFLOW: it has been overwritten by a newer one; -EAGAIN: it is being written. */
+/* One attempt at version `seq` exactly. -ENOENT: that slot holds an older one; -EOVERFLOW: it has
+ * been overwritten by a newer one; -EAGAIN: it is being written, or never was. */
 int ring_read_at(const struct ring *ring, uint64_t seq, uint64_t *to, struct slot_meta *meta);
 /* Newest version with step <= `step`: -EAGAIN if the ring no longer holds it. */
 int ring_read_step(const struct ring *ring, uint64_t step, uint64_t *to, struct slot_meta *meta);

@@ -84,16 +84,10 @@ static int restore_from_file(struct dsm_engine *e)
 	return rc;
 }
 
-static struct dsm_table *edit(const struct dsm_table *table)
-{
-	/* table_finish() fills in what was left open; a finished table stays as it is */
-	return (struct dsm_table *)(uintptr_t)table;
-}
-
 static int build(struct dsm_engine *e, const struct dsm_table *table, struct region **out)
 {
 	struct region_params params = { e->options.tick_ms, e->options.lease_ms, clock_stamp(e->clock) };
-	return region_build(edit(table), &params, out);
+	return region_build(table, &params, out);
 }
 
 static void engine_free(struct dsm_engine *e)

@@ -226,7 +226,7 @@ static int build_parts(struct region *r, const struct dsm_table *t, struct regio
 	return rc ? rc : make_banks(r);
 }
 
-int region_build(struct dsm_table *table, const struct region_params *params, struct region **out)
+int region_build(const struct dsm_table *table, const struct region_params *params, struct region **out)
 {
 	int rc = table_finish(table);
 	if (rc)

@@ -34,7 +34,7 @@ struct region {
 struct region_params { uint32_t tick_ms, lease_ms; int64_t started_ns; };
 
 /* -ENOMEM, -ENOSPC (text says how much), -EINVAL from table_finish(). */
-int region_build(struct dsm_table *table, const struct region_params *params, struct region **out);
+int region_build(const struct dsm_table *table, const struct region_params *params, struct region **out);
 void region_free(struct region **region);
 
 /* The directory image of a finished table. Caller frees. */

@@ -38,7 +38,7 @@ int state_walk(const void *data, size_t size,
 /* PATH.new: write, fsync; PATH → PATH.prev; PATH.new → PATH; fsync of the folder. On failure
  * the old file stays and PATH.new is removed (-ENOSPC, -EACCES …). */
 int state_store(const char *path, const struct state_image *image);
-/* Loads PATH, else PATH.prev; verified. `used` (may be NULL) gets the path taken; `report`
+/* Loads PATH, else a whole PATH.new, else PATH.prev; verified. `used` (may be NULL) gets the path taken; `report`
  * gets one line for each file refused and why ("" if none). -ENOENT neither exists;
  * -EBADMSG both are damaged; -EPROTONOSUPPORT another version; -EFBIG over 4 GiB. */
 int state_load(const char *path, struct state_image *image, char *used, size_t used_size,
