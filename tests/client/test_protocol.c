@@ -3,7 +3,6 @@
  * clock: nothing here waits for real time to pass a deadline. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,24 +11,11 @@
 #include <unistd.h>
 
 #include "common/fixture.h"
+#include "common/raw.h"
 #include "transport/channel.h"
 #include "wire/control.h"
 
 static unsigned char message[CONTROL_MAX];
-
-static int raw_receive(int fd)
-{
-	int fds[8], rc = -EAGAIN;
-	uint32_t n;
-	for (int i = 0; i < 500 && rc == -EAGAIN; i++) {
-		struct pollfd p = { fd, POLLIN, 0 };
-		poll(&p, 1, 10);
-		rc = channel_recv(fd, message, sizeof(message), fds, 8, &n);
-		while (rc > 0 && n)
-			close(fds[--n]);
-	}
-	return rc;
-}
 
 static int raw_hello(const char *name, uint32_t layout, const char *owner, struct control_welcome *w)
 {
@@ -43,7 +29,7 @@ static int raw_hello(const char *name, uint32_t layout, const char *owner, struc
 	control_begin(&out, message, sizeof(message), CONTROL_HELLO);
 	control_put_hello(&out, &h);
 	cr_assert_eq(channel_send(fd, message, control_end(&out), NULL, 0), 0);
-	int n = raw_receive(fd);
+	int n = raw_receive(fd, message, sizeof(message));
 	cr_assert_gt(n, 0);
 	cr_assert_eq(control_open(&in, message, (size_t)n), 0);
 	cr_assert_eq(in.type, CONTROL_WELCOME);

@@ -3,13 +3,13 @@
  * with the state file, without it, and with a damaged one. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/fixture.h"
+#include "common/raw.h"
 #include "transport/channel.h"
 #include "wire/control.h"
 
@@ -31,15 +31,7 @@ static struct dsm_engine *engine_up(bool restore)
 
 static int receive(int fd, struct control_reader *r)
 {
-	int fds[8], rc = -EAGAIN;
-	uint32_t n;
-	for (int i = 0; i < 500 && rc == -EAGAIN; i++) {
-		struct pollfd p = { fd, POLLIN, 0 };
-		poll(&p, 1, 10);
-		rc = channel_recv(fd, message, sizeof(message), fds, 8, &n);
-		while (rc > 0 && n)
-			close(fds[--n]);
-	}
+	int rc = raw_receive(fd, message, sizeof(message));
 	cr_assert_gt(rc, 0);
 	return control_open(r, message, (size_t)rc);
 }
