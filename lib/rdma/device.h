@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who in this process uses which RDMA device. librdmacm opens a device once and keeps it open
+ * until the process ends, so `rdma link del` would wait for that. Who has released everything
+ * after DEVICE_REMOVAL says so here; when the last has, the descriptors are given back.
+ * Lives in libdsm once a process, libdsm_engine uses it there.
+ */
+#ifndef DSM_LIB_RDMA_DEVICE_H
+#define DSM_LIB_RDMA_DEVICE_H
+
+#include <stdbool.h>
+
+#include <infiniband/verbs.h>
+
+/* Before the first object is made on it, once for each that will release. */
+int dsm__rdma_hold(struct ibv_context *verbs);
+/* After the last object of that holder is gone (ids included). `removed`: the device is going away. */
+void dsm__rdma_release(struct ibv_context *verbs, bool removed);
+
+#endif

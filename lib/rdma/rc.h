@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Life of one reliably connected queue pair under the RDMA CM. The pair is made and moved
+ * through its states here and not by librdmacm (id->qp stays NULL), because librdmacm and the
+ * kernel set REMOTE_WRITE by themselves: what the other side may do is ours to say. No dsm policy.
+ */
+#ifndef DSM_LIB_RDMA_RC_H
+#define DSM_LIB_RDMA_RC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <infiniband/verbs.h>
+#include <rdma/rdma_cma.h>
+
+#include "wire/verbs.h"
+
+#define RC_ACK_TIMEOUT 14           /* 4.096 µs << 14 = 67 ms; shorter is below a slow network's round trip */
+#define RC_RETRIES 4                /* death shows in about half a second */
+#define RC_RNR_RETRIES 6            /* finite: a peer without RECVs must not hold us */
+#define RC_READS_MAX 16u            /* READs outstanding on one pair, if the devices can */
+
+/* What a queue pair is to be like. */
+struct rc_shape {
+	struct ibv_pd *pd;
+	struct ibv_cq *send_cq, *recv_cq;
+	uint32_t sends, recvs;      /* work requests outstanding */
+	int access;                 /* what the other side may do: 0, IBV_ACCESS_REMOTE_READ, … */
+};
+
+/* Makes the pair in state INIT: RECVs can be posted. */
+int rc_make(struct rdma_cm_id *id, const struct rc_shape *shape, struct ibv_qp **out);
+/* NULL-safe. With the pair in error first, so that nothing of the peer's arrives any more. */
+void rc_destroy(struct ibv_qp **qp);
+/* Changes what the other side may do, of a connected pair, and asks whether it is so. */
+int rc_set_access(struct ibv_qp *qp, int access);
+/* -EPROTO if the pair allows anything else than exactly `access` (remote bits compared). */
+int rc_check_access(struct ibv_qp *qp, int access);
+
+/* ---- who is called ---- */
+/* On RDMA_CM_EVENT_CONNECT_REQUEST, after rc_make() and posting of RECVs: INIT to RTS, accept.
+ * `asked` = the event's param.conn. ESTABLISHED follows, then rc_check_access(). `reads` is how
+ * many READs of the peer are served at a time at most. */
+int rc_accept(struct rdma_cm_id *id, struct ibv_qp *qp, const struct rdma_conn_param *asked,
+	uint8_t reads, const struct verbs_reply *reply);
+void rc_reject(struct rdma_cm_id *id, int status, const char *text);
+
+/* ---- who calls: blocking, bounded by timeout_ms ---- */
+/* An id with address and route resolved; -ENOENT, -EHOSTUNREACH, -ENODEV no RDMA device leads
+ * there, -ETIMEDOUT. `channel` is not blocking (rc_channel()). */
+int rc_channel(struct rdma_event_channel **out);
+int rc_resolve(struct rdma_event_channel *channel, const char *host, uint16_t port,
+	uint32_t timeout_ms, struct rdma_cm_id **out);
+/* Connects, pair to RTS. *reads: how many READs may be outstanding. -ECONNREFUSED nobody listens;
+ * a REJ of ours gives its status with its text. */
+int rc_connect(struct rdma_cm_id *id, struct ibv_qp *qp, const struct verbs_request *request,
+	uint32_t timeout_ms, struct verbs_reply *reply, uint32_t *reads);
+/* Events that came on a channel of connected ids, not blocking. 0 nothing that matters;
+ * -ECONNRESET one was disconnected; -ENODEV the device is being removed: release everything on
+ * it at once. */
+int rc_events(struct rdma_event_channel *channel);
+
+/* A completion's status as negative errno: what a caller may do next depends on nothing else. */
+int rc_wc_error(enum ibv_wc_status status);
+
+#endif
