@@ -11,7 +11,7 @@
 
 /** Version of the memory layout (docs/protocol.md). An engine and a client that
  *  do not share one refuse each other with -EPROTONOSUPPORT; nothing is guessed. */
-#define DSM_LAYOUT_VERSION 1
+#define DSM_LAYOUT_VERSION 2
 
 /** Version of the control messages. */
 #define DSM_CONTROL_VERSION 1

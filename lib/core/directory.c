@@ -87,7 +87,8 @@ static int check_owners(const struct view *v, uint64_t banks, uint64_t region, u
 		next += o->group_count;
 		if (o->bank_offset % DSM_PAGE || o->bank_bytes % DSM_PAGE || o->bank_offset < banks ||
 		    o->bank_offset > region || o->bank_bytes > region - o->bank_offset ||
-		    o->bank_bytes < sizeof(struct bank_header) + 8ull * o->group_count)
+		    o->bank_bytes < DSM_PAGE ||
+		    o->group_count > (o->bank_bytes - sizeof(struct bank_header)) / DSM_LINE)
 			return bad("owner's bank", i);
 		if (o->waiters_offset % 4 || o->waiters_offset > waiters ||
 		    o->group_count > (waiters - o->waiters_offset) / 4)
@@ -114,10 +115,10 @@ static int check_group(const struct view *v, uint32_t i, uint32_t first_cell)
 	    g->slot_bytes != slot_bytes_for(g->payload_bytes))
 		return bad("group's size", i);
 	if (g->ring_offset % DSM_LINE || g->ring_offset > o->bank_bytes ||
+	    g->ring_offset < sizeof(struct bank_header) + DSM_LINE ||
 	    g->slots > (o->bank_bytes - g->ring_offset) / g->slot_bytes)
 		return bad("group's ring", i);
-	if (g->pulse_offset != sizeof(struct bank_header) + 8u * (i - o->first_group) ||
-	    g->ring_offset < sizeof(struct bank_header) + 8ull * o->group_count)
+	if (g->pulse_offset != g->ring_offset - DSM_PULSE_BYTES)
 		return bad("group's pulse", i);
 	if (g->payload_bytes > DSM_UNCHECKED_ABOVE && !(g->flags & DSM_GROUP_UNCHECKED))
 		return bad("group's check", i);

@@ -112,10 +112,10 @@ struct directory_group {
 	uint64_t payload_bytes;     /* multiple of 8 */
 	uint64_t slot_bytes;        /* multiple of 64 */
 	uint64_t ring_offset;       /* in the bank */
-	uint32_t pulse_offset;      /* in the bank */
-	uint32_t pad;
+	uint64_t pulse_offset;      /* in the bank: DSM_PULSE_BYTES before the ring */
 };
 static_assert(sizeof(struct directory_group) == 64, "directory group");
+static_assert(offsetof(struct directory_group, pulse_offset) == 56, "pulse offset");
 
 struct directory_cell {
 	uint32_t name, unit, description;
@@ -131,7 +131,11 @@ struct directory_cell {
 };
 static_assert(sizeof(struct directory_cell) == 64, "directory cell");
 
-/* ---- bank: pulse words, then the rings ---- */
+/* ---- bank: its header, then each group's pulse word and ring ----
+ * A pulse is the last word of the line before its ring: one READ of a network fetches both, and
+ * no two groups share a line, so that their writers' and readers' caches have nothing to quarrel
+ * about. */
+#define DSM_PULSE_BYTES 8u
 struct bank_header {
 	uint64_t magic;
 	uint32_t owner, bank_epoch;
@@ -141,7 +145,6 @@ struct bank_header {
 	uint8_t pad1[56];
 	_Atomic uint64_t owner_tick;    /* owner's heartbeat, written by its slow path */
 	uint8_t pad2[56];
-	/* _Atomic uint64_t pulse[group_count] follow */
 };
 static_assert(sizeof(struct bank_header) == 192, "bank header");
 

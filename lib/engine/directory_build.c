@@ -115,13 +115,14 @@ static void place_banks(struct build *b, uint64_t banks_offset, uint64_t *region
 	uint64_t at = banks_offset, waiters = 0;
 	for (uint32_t i = 0; i < b->head->owner_count; i++) {
 		struct directory_owner *o = &b->owners[i];
-		uint64_t in = round_up(sizeof(struct bank_header) + 8ull * o->group_count, DSM_LINE);
+		uint64_t in = sizeof(struct bank_header);
 		for (uint32_t g = 0; g < o->group_count; g++) {
 			struct directory_group *group = &b->groups[o->first_group + g];
 			uint64_t ring = group->slot_bytes * group->slots;
+			in += DSM_LINE; /* the pulse's */
 			if (ring >= RING_PAGE_FROM)
 				in = round_up(in, DSM_PAGE);
-			group->pulse_offset = (uint32_t)(sizeof(struct bank_header) + 8ull * g);
+			group->pulse_offset = in - DSM_PULSE_BYTES;
 			group->ring_offset = in;
 			in += ring;
 		}

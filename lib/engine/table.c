@@ -436,15 +436,16 @@ int table_finish(const struct dsm_table *table)
 	return 0;
 }
 
-/* Bytes of the banks: header and pulses of each owner, then its rings. The builder of the
- * directory moves large rings to a page of their own; that is less than a page a group. */
+/* Bytes of the banks: the header of each owner, then its rings with a pulse's line before each.
+ * The builder of the directory moves large rings to a page of their own; that is less than a
+ * page a group. */
 static uint64_t bank_bytes(const struct dsm_table *table)
 {
 	uint64_t bytes = 0;
 	for (uint32_t i = 0; i < table->owner_count; i++) {
 		const struct table_owner *o = &table->owners[i];
-		uint64_t pulses = sizeof(struct bank_header) + 8 * (uint64_t)o->groups;
-		bytes += round_up(round_up(pulses, DSM_LINE) + o->ring_bytes, DSM_PAGE);
+		uint64_t pulses = DSM_LINE * (uint64_t)o->groups;
+		bytes += round_up(sizeof(struct bank_header) + pulses + o->ring_bytes, DSM_PAGE);
 	}
 	return bytes;
 }

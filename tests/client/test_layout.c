@@ -2,6 +2,7 @@
 /* Golden vectors: the directory and a slot as they lie in memory, byte for byte. A change here
  * is a new layout version, with the old vectors kept. DSM_WRITE_VECTORS=1 writes them anew. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static void compare(const char *name, const void *data, size_t size)
 	free(golden);
 }
 
-Test(layout, directory_as_in_version_1)
+Test(layout, directory_as_in_version_2)
 {
 	struct dsm_table *table;
 	void *image;
@@ -41,11 +42,50 @@ Test(layout, directory_as_in_version_1)
 	cr_assert_eq(fixture_table(&table), 0);
 	cr_assert_eq(table_finish(table), 0);
 	cr_assert_eq(directory_build(table, 8192, &image, &bytes, &region, &waiters), 0);
-	compare("directory-v1.bin", image, bytes);
+	compare("directory-v2.bin", image, bytes);
 	struct view v;
 	cr_assert_eq(view_init(&v, image, bytes, 8192, region, waiters), 0, "%s", dsm_error());
 	cr_assert_eq(v.cells[view_find_cell(&v, "drilling.rop")].max, 150);
 	free(image);
+	dsm_table_free(&table);
+}
+
+/* An older engine's directory: its pulses lie elsewhere, so it must not pass for one of today. */
+Test(layout, directory_of_version_1_is_refused)
+{
+	char path[512];
+	_Alignas(8) static unsigned char old[8192];
+	snprintf(path, sizeof(path), "%s/directory-v1.bin", getenv("DSM_VECTORS"));
+	FILE *f = fopen(path, "rb");
+	cr_assert_not_null(f, "%s is missing", path);
+	size_t n = fread(old, 1, sizeof(old), f);
+	fclose(f);
+	struct view v;
+	cr_assert(n > sizeof(struct directory) && n < sizeof(old));
+	cr_assert_eq(view_init(&v, old, n, 8192, UINT64_C(1) << 32, 1 << 20), -EBADMSG);
+	cr_assert(strstr(dsm_error(), "pulse"), "%s", dsm_error());
+}
+
+Test(layout, a_pulse_has_the_line_before_its_ring_for_itself)
+{
+	struct dsm_table *table;
+	struct region *r;
+	struct region_params params = { 50, 500, 1 };
+	cr_assert_eq(fixture_table(&table), 0);
+	cr_assert_eq(region_build(table, &params, &r), 0, "%s", dsm_error());
+	for (uint32_t i = 0; i < r->view.group_count; i++) {
+		const struct directory_group *g = &r->view.groups[i];
+		const struct directory_owner *o = &r->view.owners[g->owner];
+		uint64_t before = sizeof(struct bank_header);
+		if (i > o->first_group)
+			before = g[-1].ring_offset + g[-1].slots * g[-1].slot_bytes;
+		cr_assert_eq(g->pulse_offset + 8, g->ring_offset);
+		cr_assert_eq(g->ring_offset % DSM_LINE, 0);
+		cr_assert_geq(g->ring_offset, before + DSM_LINE);
+		cr_assert_leq(g->ring_offset + g->slots * g->slot_bytes, o->bank_bytes);
+		cr_assert_eq((unsigned char *)r->rings[i].pulse + 8, r->rings[i].slots);
+	}
+	region_free(&r);
 	dsm_table_free(&table);
 }
 

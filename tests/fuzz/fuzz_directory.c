@@ -23,6 +23,8 @@ static void use(const struct view *v)
 		/* where the rings would lie: must be inside the region */
 		if (o->bank_offset + g->ring_offset + g->slots * g->slot_bytes > REGION)
 			abort();
+		if (g->pulse_offset < sizeof(struct bank_header) || g->pulse_offset + 8 > o->bank_bytes)
+			abort();
 		if (o->waiters_offset + 4ull * (i - o->first_group) + 4 > WAITERS)
 			abort();
 	}
