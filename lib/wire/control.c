@@ -110,7 +110,7 @@ int control_open(struct control_reader *r, const void *data, size_t size)
 		return -EBADMSG;
 	if (version != DSM_CONTROL_VERSION)
 		return -EPROTONOSUPPORT;
-	if (bytes != size || type < CONTROL_HELLO || type > CONTROL_BYE || entries > size)
+	if (bytes != size || type < CONTROL_HELLO || type >= CONTROL_TYPE_END || entries > size)
 		return -EBADMSG;
 	r->type = (enum control_type)type;
 	r->entries = (uint32_t)entries;
@@ -184,6 +184,43 @@ void control_put_map(struct control_writer *w, const struct control_map *m)
 int control_get_map(struct control_reader *r, struct control_map *m)
 {
 	return done(get_32(r, &m->first) && get_32(r, &m->count));
+}
+
+void control_put_bank(struct control_writer *w, const struct control_bank *m)
+{
+	put_le(w, m->epoch, 4);
+	put_le(w, m->rkey, 4);
+	put_le(w, m->addr, 8);
+	w->entries++;
+}
+
+int control_get_bank(struct control_reader *r, struct control_bank *m)
+{
+	return done(get_32(r, &m->epoch) && get_32(r, &m->rkey) && get_le(r, 8, &m->addr));
+}
+
+void control_put_keys(struct control_writer *w, const struct control_keys *m)
+{
+	put(w, m->token, 16);
+	put_le(w, m->base_addr, 8);
+	put_le(w, m->base_bytes, 8);
+	put_le(w, m->base_rkey, 4);
+	put_le(w, m->own_rkey, 4);
+	put_le(w, m->own_addr, 8);
+	put_le(w, m->own_bytes, 8);
+}
+
+/* A range that wraps around is refused here, so that nobody behind it has to think of it. */
+int control_get_keys(struct control_reader *r, struct control_keys *m)
+{
+	const unsigned char *token = get(r, 16);
+	bool ok = token && get_le(r, 8, &m->base_addr) && get_le(r, 8, &m->base_bytes) &&
+		get_32(r, &m->base_rkey) && get_32(r, &m->own_rkey) &&
+		get_le(r, 8, &m->own_addr) && get_le(r, 8, &m->own_bytes) &&
+		m->base_bytes <= UINT64_MAX - m->base_addr && m->own_bytes <= UINT64_MAX - m->own_addr;
+	if (ok)
+		memcpy(m->token, token, 16);
+	return done(ok);
 }
 
 void control_put_u32(struct control_writer *w, uint32_t value)

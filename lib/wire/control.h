@@ -31,6 +31,9 @@ enum control_type {
 	CONTROL_EVENT = 11,     /* engine: something happened */
 	CONTROL_NOTIFY = 12,    /* owner of a marked bank: groups committed that somebody waits for */
 	CONTROL_BYE = 13,       /* client: role given back, no error */
+	CONTROL_KEYS = 14,      /* engine, over rdma after a good WELCOME: what may be read and written */
+	CONTROL_BEAT = 15,      /* owner over rdma: its heartbeat */
+	CONTROL_TYPE_END
 };
 
 struct control_hello {
@@ -50,6 +53,19 @@ struct control_welcome {
 enum control_welcome_flags { WELCOME_CLIENT_KNOWN = 1 };
 
 struct control_map { uint32_t first, count; };
+
+/* Over rdma, behind the struct control_map of MAPPED, one for each bank: where it can be read. */
+struct control_bank { uint32_t epoch, rkey; uint64_t addr; };
+
+/* Addresses are the engine's, keys of its registrations. Header and directory are one range for
+ * reading; `own` is the own bank for writing, all 0 without a role. The token names the session to
+ * the read and the write connection. */
+struct control_keys {
+	uint8_t token[16];
+	uint64_t base_addr, base_bytes;
+	uint32_t base_rkey, own_rkey;
+	uint64_t own_addr, own_bytes;
+};
 
 /* One request, forward, or in memory at the client. `data` points into the message. */
 struct control_request {
@@ -91,7 +107,9 @@ void control_put_hello(struct control_writer *w, const struct control_hello *m);
 void control_put_welcome(struct control_writer *w, const struct control_welcome *m);
 void control_put_map(struct control_writer *w, const struct control_map *m);
 void control_put_u32(struct control_writer *w, uint32_t value); /* MAPPED epochs, NOTIFY groups */
-void control_put_u64(struct control_writer *w, uint64_t value); /* generation of REQUEST */
+void control_put_u64(struct control_writer *w, uint64_t value); /* generation of REQUEST, tick of BEAT */
+void control_put_bank(struct control_writer *w, const struct control_bank *m); /* MAPPED over rdma */
+void control_put_keys(struct control_writer *w, const struct control_keys *m);
 bool control_put_request(struct control_writer *w, const struct control_request *m);
 bool control_put_reply(struct control_writer *w, const struct control_reply *m);
 bool control_put_client(struct control_writer *w, const struct control_client *m);
@@ -113,6 +131,8 @@ int control_get_welcome(struct control_reader *r, struct control_welcome *m);
 int control_get_map(struct control_reader *r, struct control_map *m);
 int control_get_u32(struct control_reader *r, uint32_t *value);
 int control_get_u64(struct control_reader *r, uint64_t *value);
+int control_get_bank(struct control_reader *r, struct control_bank *m);
+int control_get_keys(struct control_reader *r, struct control_keys *m);
 int control_get_request(struct control_reader *r, struct control_request *m);
 int control_get_reply(struct control_reader *r, struct control_reply *m);
 int control_get_client(struct control_reader *r, struct control_client *m);

@@ -75,7 +75,7 @@ Test(protocol, rubbish_ends_only_its_own_connection)
 		if (i % 3 == 0) { /* a good head, rubbish behind it */
 			struct control_writer out;
 			unsigned char head[CONTROL_HEAD];
-			control_begin(&out, head, sizeof(head), (enum control_type)(1 + i / 3 % 13));
+			control_begin(&out, head, sizeof(head), (enum control_type)(1 + i / 3 % (CONTROL_TYPE_END - 1)));
 			control_end(&out);
 			memcpy(message, head, sizeof(head));
 			size = size < CONTROL_HEAD ? CONTROL_HEAD : size;
