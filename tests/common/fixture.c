@@ -39,16 +39,29 @@ static const struct dsm_cell_spec cells[] = {
 	NUMBER("aging", "v", DSM_F64),
 };
 
-int fixture_table(struct dsm_table **out)
+static int add_other(struct dsm_table *t)
+{
+	struct dsm_group_spec group = { "engine", "extra", "", 0, 0, false };
+	struct dsm_cell_spec cell = NUMBER("extra", "v", DSM_F64);
+	int rc = dsm_table_group(t, &group);
+	return rc ? rc : dsm_table_cell(t, &cell);
+}
+
+int fixture_table_of(unsigned flags, struct dsm_table **out)
 {
 	struct dsm_table *t;
 	int rc = dsm_table_new("test", &t);
-	for (size_t i = 0; rc == 0 && i < sizeof(owners) / sizeof(owners[0]); i++)
-		rc = dsm_table_owner(t, &owners[i]);
+	for (size_t i = 0; rc == 0 && i < sizeof(owners) / sizeof(owners[0]); i++) {
+		struct dsm_owner_spec owner = owners[i];
+		owner.network |= (flags & FIXTURE_NETWORK) != 0;
+		rc = dsm_table_owner(t, &owner);
+	}
 	for (size_t i = 0; rc == 0 && i < sizeof(groups) / sizeof(groups[0]); i++)
 		rc = dsm_table_group(t, &groups[i]);
 	for (size_t i = 0; rc == 0 && i < sizeof(cells) / sizeof(cells[0]); i++)
 		rc = dsm_table_cell(t, &cells[i]);
+	if (rc == 0 && flags & FIXTURE_OTHER)
+		rc = add_other(t);
 	if (rc == 0)
 		*out = t;
 	else
@@ -56,14 +69,14 @@ int fixture_table(struct dsm_table **out)
 	return rc;
 }
 
+int fixture_table(struct dsm_table **out)
+{
+	return fixture_table_of(0, out);
+}
+
 int fixture_other_table(struct dsm_table **out)
 {
-	struct dsm_group_spec group = { "engine", "extra", "", 0, 0, false };
-	struct dsm_cell_spec cell = NUMBER("extra", "v", DSM_F64);
-	int rc = fixture_table(out);
-	if (rc == 0)
-		rc = dsm_table_group(*out, &group);
-	return rc ? rc : dsm_table_cell(*out, &cell);
+	return fixture_table_of(FIXTURE_OTHER, out);
 }
 
 static void log_line(const char *text, void *context)
@@ -74,6 +87,12 @@ static void log_line(const char *text, void *context)
 }
 
 int fixture_engine(const struct dsm_engine_options *opts, char name[64], struct dsm_engine **out)
+{
+	return fixture_engine_of(0, opts, name, out);
+}
+
+int fixture_engine_of(unsigned flags, const struct dsm_engine_options *opts, char name[64],
+	struct dsm_engine **out)
 {
 	static unsigned n;
 	struct dsm_engine_options o = DSM_ENGINE_OPTIONS_INIT;
@@ -90,7 +109,7 @@ int fixture_engine(const struct dsm_engine_options *opts, char name[64], struct 
 		o.tick_ms = 10;
 	if (!o.lease_ms)
 		o.lease_ms = 200;
-	int rc = fixture_table(&table);
+	int rc = fixture_table_of(flags, &table);
 	if (rc == 0)
 		rc = dsm_engine_open(table, &o, out);
 	dsm_table_free(&table);
@@ -102,4 +121,25 @@ int fixture_engine(const struct dsm_engine_options *opts, char name[64], struct 
 void fixture_uri(const char *scheme, const char *name, char uri[128])
 {
 	snprintf(uri, 128, "%s://%s", scheme, name);
+}
+
+int fixture_commit(struct dsm_engine *engine, int64_t time_ns, const struct fixture_value *values,
+	unsigned n)
+{
+	struct dsm_options opts = DSM_OPTIONS_INIT;
+	struct dsm *dsm = NULL;
+	struct dsm_cell cell;
+	opts.owner = "engine";
+	int rc = dsm_engine_attach(engine, &opts, &dsm);
+	if (rc == 0)
+		rc = dsm_begin(dsm, time_ns);
+	for (unsigned i = 0; rc == 0 && i < n; i++) {
+		rc = dsm_cell(dsm, values[i].cell, &cell);
+		if (rc == 0)
+			rc = dsm_set(dsm, cell, &values[i].value);
+	}
+	if (rc == 0)
+		rc = dsm_commit(dsm, NULL);
+	dsm_detach(&dsm);
+	return rc;
 }

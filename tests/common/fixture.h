@@ -17,8 +17,19 @@
 int fixture_table(struct dsm_table **out);
 /* The same with one group more. */
 int fixture_other_table(struct dsm_table **out);
+enum fixture_flags {
+	FIXTURE_NETWORK = 1, /* every owner may attach through a network */
+	FIXTURE_OTHER = 2,   /* the other table */
+};
+int fixture_table_of(unsigned flags, struct dsm_table **out);
 /* Opens an engine; `name` (64 bytes) gets its name. opts may be NULL. */
 int fixture_engine(const struct dsm_engine_options *opts, char name[64], struct dsm_engine **out);
+int fixture_engine_of(unsigned flags, const struct dsm_engine_options *opts, char name[64],
+	struct dsm_engine **out);
+/* One commit by the engine itself, which then lets go of its groups again. */
+struct fixture_value { const char *cell; struct dsm_value value; };
+int fixture_commit(struct dsm_engine *engine, int64_t time_ns, const struct fixture_value *values,
+	unsigned n);
 /* "scheme://name" as transport row `scheme` needs it. */
 void fixture_uri(const char *scheme, const char *name, char uri[128]);
 

@@ -188,17 +188,15 @@ CONFORMANCE(requests_are_forwarded_to_their_owner)
 CONFORMANCE(an_engine_restart_is_an_event_and_no_crash)
 {
 	struct dsm *r = rig_attach(rig, NULL, 0), *w = rig_attach(rig, "operator", 0);
-	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
 	struct dsm_sample s;
 	struct dsm_cell rop = rig_cell(r, "setpoints.rop");
 	rig_write_f64(w, "setpoints.rop", 61);
-	ok(dsm_engine_close(&rig->engine));
+	ok(place_close(&rig->place));
 	cr_assert(event(r, DSM_EVENT_LOST));
 	ok(dsm_read(r, rop, &s)); /* the last value stays */
 	cr_assert_eq(s.value.f64, 61);
 	cr_assert(s.flags & DSM_STALE_ENGINE);
-	opts.name = rig->name;
-	ok(fixture_engine(&opts, rig->name, &rig->engine));
+	ok(place_open(&rig->place, rig->place.flags, rig_is_rdma(rig)));
 	cr_assert(event(r, DSM_EVENT_GENERATION));
 	cr_assert(event(w, DSM_EVENT_ATTACHED) && event(w, DSM_EVENT_ATTACHED)); /* at first, and again */
 	/* the owner republishes its image, the old id goes on working */
@@ -218,13 +216,10 @@ CONFORMANCE(an_engine_restart_is_an_event_and_no_crash)
 CONFORMANCE(a_reload_carries_values_and_changes_the_table)
 {
 	struct dsm *r = rig_attach(rig, NULL, 0), *w = rig_attach(rig, "operator", 0);
-	struct dsm_table *other;
 	struct dsm_sample s;
 	struct dsm_cell old = rig_cell(r, "setpoints.rop");
 	rig_write_f64(w, "setpoints.rop", 17);
-	ok(fixture_other_table(&other));
-	ok(dsm_engine_reload(rig->engine, other));
-	dsm_table_free(&other);
+	ok(place_reload(&rig->place, rig->place.flags | FIXTURE_OTHER));
 	cr_assert(event(r, DSM_EVENT_TABLE_CHANGED));
 	fails(dsm_read(r, old, &s), -ESTALE);
 	cr_assert(event(w, DSM_EVENT_ATTACHED) && event(w, DSM_EVENT_ATTACHED));
@@ -243,17 +238,19 @@ CONFORMANCE(without_an_engine_the_error_says_where_it_looked)
 {
 	struct dsm *dsm = NULL;
 	char uri[128];
-	fixture_uri(rig->row.scheme, "no-such-engine", uri);
+	rig_uri(rig, "no-such-engine", 9, uri); /* port 9: discard; nobody has it */
 	fails(dsm_attach(uri, NULL, &dsm), -ENOENT);
-	cr_assert(strstr(dsm_error(), "no-such-engine"), "%s", dsm_error());
+	cr_assert(strstr(dsm_error(), strstr(uri, "://") + 3), "%s", dsm_error());
 	fails(dsm_attach("no-such-engine", NULL, &dsm), -ENOENT);
 	cr_assert(strstr(dsm_error(), "shm"), "%s", dsm_error());
-	fails(dsm_attach("rdma://host", NULL, &dsm), -ENOTSUP);
-	fails(dsm_attach("shm://", NULL, &dsm), -EINVAL);
-	ok(dsm_attach(rig->name, NULL, &dsm));
+	fails(dsm_attach("nothing://host", NULL, &dsm), -ENOTSUP);
+	snprintf(uri, sizeof(uri), "%s://", rig->row.scheme);
+	fails(dsm_attach(uri, NULL, &dsm), -EINVAL);
+	ok(dsm_attach(strstr(rig->uri, "://") + 3, NULL, &dsm)); /* without a scheme */
 	struct dsm_region_info info;
 	ok(dsm_region_info(dsm, &info));
 	cr_assert(strstr(info.reason, "best"), "%s", info.reason);
+	cr_assert_str_eq(info.transport, rig->row.scheme);
 	dsm_detach(&dsm);
 }
 

@@ -1,24 +1,90 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rows.h"
 
-struct row rows[] = {
-	{ "shm", "" },
-	{ "shm", "tear=0.3,drop=0.2,seed=7" },
+#include <stdlib.h>
+
+#include "common/packets.h"
+
+#define FAULTS "tear=0.3,drop=0.2,seed=7"
+#define ROWS_MAX 8u
+
+static struct row rows[ROWS_MAX] = {
+	{ "shm", "here", "" },
+	{ "shm", "here", FAULTS },
+	{ "shm", "process", "" },
 };
-const size_t row_count = sizeof(rows) / sizeof(rows[0]);
+
+/* DSM_TEST_RDMA=HOST adds rows over a network to an engine there (engine_host must run on it);
+ * "self": another process of this machine. Where there is a device, they are wanted.
+ * DSM_TEST_ROWS=SCHEME leaves the others out, for a machine on which time is dear. */
+struct row *row_list(size_t *count)
+{
+	const char *host = getenv("DSM_TEST_RDMA"), *only = getenv("DSM_TEST_ROWS");
+	size_t n = 3, kept = 0;
+	if (host && *host) {
+		for (size_t i = 0; i < 2; i++) {
+			struct row *row = &rows[n++];
+			strcpy(row->scheme, "rdma");
+			snprintf(row->where, sizeof(row->where), "%s", strcmp(host, "self") ? host : "process");
+			strcpy(row->fault, i ? FAULTS : "");
+		}
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!only || strcmp(rows[i].scheme, only) == 0)
+			rows[kept++] = rows[i];
+	*count = kept;
+	return rows;
+}
+
+bool rig_is_rdma(const struct rig *rig)
+{
+	return strcmp(rig->row.scheme, "rdma") == 0;
+}
+
+/* An address of the machine itself is the one that its device has. */
+void rig_uri(const struct rig *rig, const char *name, unsigned port, char uri[128])
+{
+	char own[64];
+	const char *host = rig->row.where;
+	if (!rig_is_rdma(rig)) {
+		fixture_uri(rig->row.scheme, name, uri);
+		return;
+	}
+	if (strcmp(host, "process") == 0) {
+		ok(device_address(own));
+		host = own;
+	}
+	snprintf(uri, 128, "rdma://%s:%u", host, port);
+}
 
 void rig_up(struct rig *rig, const struct row *row)
 {
 	memset(rig, 0, sizeof(*rig));
 	rig->row = *row;
-	ok(fixture_engine(NULL, rig->name, &rig->engine));
-	fixture_uri(row->scheme, rig->name, rig->uri);
+	bool elsewhere = strcmp(row->where, "here") != 0;
+	ok(place_reach(&rig->place, row->where));
+	ok(place_open(&rig->place, elsewhere ? FIXTURE_NETWORK : 0, rig_is_rdma(rig)));
+	rig_uri(rig, rig->place.name, rig->place.port, rig->uri);
+	rig->packets = packets_sent();
 }
 
 void rig_down(struct rig *rig)
 {
-	ok(dsm_engine_close(&rig->engine));
-	cr_assert_null(rig->engine);
+	ok(place_close(&rig->place));
+	cr_assert_null(rig->place.engine);
+	place_leave(&rig->place);
+	if (rig_is_rdma(rig))
+		cr_assert_gt(packets_sent(), rig->packets, "rdma:// and the device has sent nothing");
+}
+
+void rig_elsewhere(struct rig *rig)
+{
+	struct row row = rig->row;
+	if (strcmp(row.where, "here"))
+		return;
+	rig_down(rig);
+	strcpy(row.where, "process");
+	rig_up(rig, &row);
 }
 
 struct dsm *rig_attach(struct rig *rig, const char *owner, uint32_t flags)
@@ -29,6 +95,8 @@ struct dsm *rig_attach(struct rig *rig, const char *owner, uint32_t flags)
 	opts.owner = owner;
 	opts.flags = flags;
 	opts.fault = rig->row.fault[0] ? rig->row.fault : NULL;
+	opts.attach_timeout_ms = rig_is_rdma(rig) ? 10000 : 0;
+	opts.call_timeout_ms = rig_is_rdma(rig) ? 5000 : 0;
 	ok(dsm_attach(rig->uri, &opts, &dsm));
 	ok(dsm_region_info(dsm, &info));
 	cr_assert_str_eq(info.transport, rig->row.scheme);

@@ -9,24 +9,20 @@
 
 CONFORMANCE(every_type_round_trips)
 {
-	struct dsm *in = NULL, *out = rig_attach(rig, NULL, 0);
-	struct dsm_options opts = DSM_OPTIONS_INIT;
+	struct dsm *out = rig_attach(rig, NULL, 0);
 	struct dsm_sample s;
 	const double wave[4] = { 1, -2.5, 1e300, 0 };
 	const unsigned char raw[3] = { 0, 255, 7 };
-	opts.owner = "engine";
-	ok(dsm_engine_attach(rig->engine, &opts, &in));
-	ok(dsm_begin(in, 1700000000000000000));
-	ok(dsm_set_f64(in, rig_cell(in, "drilling.rop"), 12.25));
-	ok(dsm_set_bool(in, rig_cell(in, "drilling.on"), true));
-	ok(dsm_set_string(in, rig_cell(in, "drilling.mode"), "slidé"));
-	ok(dsm_set_i64(in, rig_cell(in, "drilling.count"), INT64_MIN));
-	ok(dsm_set_u64(in, rig_cell(in, "drilling.ticks"), UINT64_MAX));
-	ok(dsm_set(in, rig_cell(in, "drilling.raw"),
-		&(struct dsm_value){ .type = DSM_BYTES, .len = 3, .bytes = raw }));
-	ok(dsm_set(in, rig_cell(in, "drilling.wave"),
-		&(struct dsm_value){ .type = DSM_F64_ARRAY, .len = 4, .f64s = wave }));
-	ok(dsm_commit(in, NULL));
+	const struct fixture_value values[] = {
+		{ "drilling.rop", { .type = DSM_F64, .len = 1, .f64 = 12.25 } },
+		{ "drilling.on", { .type = DSM_BOOL, .len = 1, .b = true } },
+		{ "drilling.mode", { .type = DSM_STRING, .len = 6, .str = "slidé" } },
+		{ "drilling.count", { .type = DSM_I64, .len = 1, .i64 = INT64_MIN } },
+		{ "drilling.ticks", { .type = DSM_U64, .len = 1, .u64 = UINT64_MAX } },
+		{ "drilling.raw", { .type = DSM_BYTES, .len = 3, .bytes = raw } },
+		{ "drilling.wave", { .type = DSM_F64_ARRAY, .len = 4, .f64s = wave } },
+	};
+	ok(place_commit(&rig->place, 1700000000000000000, values, sizeof(values) / sizeof(values[0])));
 	ok(dsm_read(out, rig_cell(out, "drilling.rop"), &s));
 	cr_assert_eq(s.value.f64, 12.25);
 	cr_assert_eq(s.quality, DSM_GOOD);
@@ -44,7 +40,6 @@ CONFORMANCE(every_type_round_trips)
 	cr_assert(s.value.len == 3 && memcmp(s.value.bytes, raw, 3) == 0);
 	ok(dsm_read(out, rig_cell(out, "drilling.wave"), &s));
 	cr_assert(s.value.len == 4 && memcmp(s.value.f64s, wave, sizeof(wave)) == 0);
-	dsm_detach(&in);
 	dsm_detach(&out);
 }
 
@@ -90,7 +85,7 @@ CONFORMANCE(what_a_cell_refuses)
 
 CONFORMANCE(clamped_where_the_table_says)
 {
-	struct dsm *in = NULL, *dsm = rig_attach(rig, NULL, 0);
+	struct dsm *dsm = rig_attach(rig, NULL, 0);
 	struct dsm_value v = { .type = DSM_F64, .len = 1, .f64 = 60 };
 	ok(dsm_request(dsm, rig_cell(dsm, "drilling.wob"), &v, 2000));
 	cr_assert_eq(rig_read_f64(dsm, "drilling.wob"), 50);
@@ -99,7 +94,6 @@ CONFORMANCE(clamped_where_the_table_says)
 	cr_assert_eq(rig_read_f64(dsm, "drilling.wob"), 0);
 	v.f64 = 151;
 	fails(dsm_request(dsm, rig_cell(dsm, "drilling.rop"), &v, 2000), -ERANGE);
-	dsm_detach(&in);
 	dsm_detach(&dsm);
 }
 

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fixture's engine for a test, wherever it runs: in this process, in another one, or on
+ * another host where the program engine_host runs. The same few calls for all; each returns 0
+ * or a negative errno and says on standard error what was wrong. */
+#ifndef DSM_TESTS_PLACE_H
+#define DSM_TESTS_PLACE_H
+
+#include <stdio.h>
+
+#include "common/fixture.h"
+
+#define PLACE_PORT 7460 /* of engine_host, TCP */
+#define PLACE_LINE 4096 /* bytes of a line of its protocol */
+
+struct place {
+	struct dsm_engine *engine;  /* here; NULL elsewhere */
+	int fd;                     /* elsewhere: to the keeper; -1 here */
+	int keeper;                 /* pid of ours, 0 if it is not */
+	char name[64];              /* of the engine */
+	unsigned port;              /* where it serves rdma; 0 = it does not */
+	unsigned flags;             /* enum fixture_flags */
+	char text[PLACE_LINE];      /* last answer */
+};
+
+/* where: "here", "process", or the address of a host. Waits for a host for a minute: it may be
+ * starting still. */
+int place_reach(struct place *place, const char *where);
+/* Ends what place_reach() began, the engine too. */
+void place_leave(struct place *place);
+
+/* rdma: serve that too. Afterwards place->name and place->port are known; opened again after
+ * place_close() or place_kill() it has the same ones. */
+int place_open(struct place *place, unsigned flags, bool rdma);
+int place_close(struct place *place);
+int place_reload(struct place *place, unsigned flags);
+int place_commit(struct place *place, int64_t time_ns, const struct fixture_value *values, unsigned n);
+
+/* Not "here": -ENOTSUP. The process of the engine is stopped (it has when this returns), goes on,
+ * or is killed. */
+int place_stop(struct place *place);
+int place_continue(struct place *place);
+int place_kill(struct place *place);
+/* A host: its program ends (for a place just reached, in which nothing was opened), or the machine,
+ * which must be a guest, loses its power. */
+int place_end_host(struct place *place);
+int place_power_off(struct place *place);
+
+/* ---- the other side: place_keeper.c ---- */
+/* Serves one connection until it ends. Forks the process that holds the engine. */
+void keeper_serve(int fd);
+/* Lines over a stream, at most PLACE_LINE - 1 bytes, without the newline. -EPIPE it ended. */
+int line_get(int fd, char line[PLACE_LINE], int timeout_ms);
+int line_put(int fd, const char *line);
+
+#endif
