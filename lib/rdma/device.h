@@ -12,9 +12,11 @@
 
 #include <infiniband/verbs.h>
 
+#include <dsm/dsm.h>
+
 /* Before the first object is made on it, once for each that will release. */
-int dsm__rdma_hold(struct ibv_context *verbs);
+DSM_EXPORT int dsm__rdma_hold(struct ibv_context *verbs);
 /* After the last object of that holder is gone (ids included). `removed`: the device is going away. */
-void dsm__rdma_release(struct ibv_context *verbs, bool removed);
+DSM_EXPORT void dsm__rdma_release(struct ibv_context *verbs, bool removed);
 
 #endif

@@ -16,7 +16,7 @@ struct pages {
 };
 
 /* Zeroed, touched, registered with `access` (0 or IBV_ACCESS_LOCAL_WRITE). Text names memlock. */
-int pages_make(struct pages *pages, struct ibv_pd *pd, uint64_t bytes, int access);
+int pages_make(struct pages *pages, struct ibv_pd *pd, uint64_t bytes, unsigned access);
 void pages_free(struct pages *pages);
 
 #endif

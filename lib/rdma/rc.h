@@ -37,6 +37,10 @@ int rc_set_access(struct ibv_qp *qp, int access);
 /* -EPROTO if the pair allows anything else than exactly `access` (remote bits compared). */
 int rc_check_access(struct ibv_qp *qp, int access);
 
+/* Both sides: INIT to RTR to RTS with our own times and limits (the CM's are for slow fabrics).
+ * READs at a time that the peer may start, and that we may. */
+int rc_up(struct rdma_cm_id *id, struct ibv_qp *qp, uint8_t serves, uint8_t starts);
+
 /* ---- who is called ---- */
 /* On RDMA_CM_EVENT_CONNECT_REQUEST, after rc_make() and posting of RECVs: INIT to RTS, accept.
  * `asked` = the event's param.conn. ESTABLISHED follows, then rc_check_access(). `reads` is how
