@@ -123,7 +123,7 @@ static int inproc_channel(void *context)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
 		return dsm__fail(-errno, "no socket pair: %s", strerror(errno));
 	pthread_mutex_lock(&e->lock);
-	struct session *s = e->stop ? NULL : server_adopt(e, pair[0], true);
+	struct session *s = e->stop ? NULL : local_adopt(e, pair[0], true);
 	pthread_mutex_unlock(&e->lock);
 	if (s)
 		return pair[1];

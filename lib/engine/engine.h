@@ -15,7 +15,6 @@
 #include "core/counters.h"
 #include "engine/region.h"
 #include "engine/state.h"
-#include "transport/channel.h"
 #include "wire/control.h"
 
 #define RESULTS 256u            /* remembered a client, = the client's window */
@@ -55,9 +54,28 @@ struct ticket {
 	uint32_t owner, generation; /* ticket = generation << 32 | index */
 };
 
+struct session;
+/* How a client is connected: one table a transport, in a file of its own. Nothing here blocks.
+ * 0 or a negative errno; the caller counts, drops and logs. */
+struct session_ops {
+	const char *transport;      /* as in `dsm ps` */
+	/* One message. -EAGAIN: the client does not read what it is sent. */
+	int (*send)(struct session *s, const void *message, size_t bytes);
+	/* Bytes of the next message; -EAGAIN none yet; others: the connection is gone. */
+	int (*receive)(struct session *s, void *message, size_t room);
+	/* A good WELCOME, with whatever lets the client see header, directory and (s->owner) its bank. */
+	int (*welcome)(struct session *s, const void *message, size_t bytes);
+	/* MAPPED, with sight of these banks; `map` is checked. */
+	int (*map)(struct session *s, const struct control_map *map);
+	void (*address)(const struct session *s, char *text, size_t size);
+	/* Connection and session. */
+	void (*free)(struct session *s);
+};
+
+/* Made zeroed by its transport, then server_add(). */
 struct session {
+	const struct session_ops *ops;
 	struct dsm_engine *engine;
-	int fd;
 	bool greeted, inproc, may_request, takes_requests, dead;
 	uint32_t id, pid, uid;
 	uint32_t owner;             /* DSM_NONE = reader */
@@ -117,13 +135,22 @@ void engine_log(const struct dsm_engine *engine, const char *format, ...)
 /* ---- server.c: the thread ---- */
 int server_start(struct dsm_engine *engine);
 void server_stop(struct dsm_engine *engine);
-struct session *server_adopt(struct dsm_engine *engine, int fd, bool inproc);
+/* The session is in the list from now on. */
+void server_add(struct dsm_engine *engine, struct session *session);
 void server_drop(struct session *session);   /* marks; freed at the end of the batch */
 void server_sweep(struct dsm_engine *engine);
 void server_tell(struct session *session, uint32_t kind, uint32_t owner, uint64_t value);
 void server_tell_all(struct dsm_engine *engine, uint32_t kind, uint32_t owner, uint64_t value);
 /* Sends; a client that does not read is cut off. */
-void server_send(struct session *session, size_t bytes, const void *message, const int *fds, uint32_t n);
+void server_send(struct session *session, size_t bytes, const void *message);
+/* What follows from a sending operation's result. */
+void server_sent(struct session *session, int rc);
+
+/* ---- local.c: sessions of this machine ---- */
+int local_listen(struct dsm_engine *engine);
+void local_accept(struct dsm_engine *engine);
+/* The descriptor stays the caller's if NULL is returned. */
+struct session *local_adopt(struct dsm_engine *engine, int fd, bool inproc);
 
 /* ---- session.c: one client's messages ---- */
 void session_message(struct session *session, const void *message, size_t size);

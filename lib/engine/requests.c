@@ -102,7 +102,7 @@ static void batch_begin(struct dsm_engine *e, struct batch *b, struct session *t
 static void batch_end(struct batch *b)
 {
 	if (b->w.entries && b->to)
-		server_send(b->to, control_end(&b->w), b->w.data, NULL, 0);
+		server_send(b->to, control_end(&b->w), b->w.data);
 }
 
 static void batch_put(struct batch *b, const struct control_reply *reply)
@@ -201,7 +201,7 @@ static int forward(struct session *s, const struct control_request *q, uint32_t 
 		return dsm__fail(-ENOMEM, "no memory to forward a request");
 	control_begin(&w, message, CONTROL_MAX, CONTROL_FORWARD);
 	control_put_request(&w, &copy);
-	int rc = channel_send(h->session->fd, message, control_end(&w), NULL, 0);
+	int rc = h->session->ops->send(h->session, message, control_end(&w));
 	free(message);
 	if (rc)
 		return dsm__fail(rc == -EAGAIN ? -EBUSY : -EOWNERDEAD, "owner \"%s\" does not read its requests", name);

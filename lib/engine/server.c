@@ -3,19 +3,16 @@
  * One client can neither stall it nor another client: nothing here blocks, and who does not
  * read what is sent to him is cut off. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "core/error.h"
 #include "engine/engine.h"
-#include "transport/channel.h"
 
 #define TAG_LISTEN 1u
 #define TAG_TIMER 2u
@@ -27,27 +24,17 @@
 
 /* ---- sessions ---- */
 
-struct session *server_adopt(struct dsm_engine *e, int fd, bool inproc)
+void server_add(struct dsm_engine *e, struct session *s)
 {
-	struct ucred peer = { 0, (uid_t)-1, (gid_t)-1 };
-	socklen_t size = sizeof(peer);
-	struct session *s = calloc(1, sizeof(*s));
-	if (!s)
-		return NULL;
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-	*s = (struct session){ .engine = e, .fd = fd, .inproc = inproc, .id = ++e->next_session,
-		.pid = (uint32_t)peer.pid, .uid = peer.uid, .owner = DSM_NONE,
-		.since_ns = clock_now(e->clock), .next = e->sessions };
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP, .data.ptr = s };
-	if (epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &ev)) {
-		free(s);
-		return NULL;
-	}
+	s->engine = e;
+	s->id = ++e->next_session;
+	s->owner = DSM_NONE;
+	s->since_ns = clock_now(e->clock);
+	s->next = e->sessions;
 	e->sessions = s;
 	e->session_count++;
 	atomic_store_explicit(&e->region->counters[COUNTER_SESSIONS], e->session_count,
 		memory_order_relaxed);
-	return s;
 }
 
 void server_drop(struct session *s)
@@ -63,10 +50,7 @@ static void session_free(struct session *s)
 		s->record->session = NULL;
 		s->record->away_ns = clock_now(e->clock);
 	}
-	/* a forked child may hold the socket open: close() alone would leave `s` in the epoll set */
-	epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
-	close(s->fd);
-	free(s);
+	s->ops->free(s);
 	e->freed++;
 	e->session_count--;
 	atomic_store_explicit(&e->region->counters[COUNTER_SESSIONS], e->session_count,
@@ -88,11 +72,14 @@ void server_sweep(struct dsm_engine *e)
 	}
 }
 
-void server_send(struct session *s, size_t bytes, const void *message, const int *fds, uint32_t n)
+void server_send(struct session *s, size_t bytes, const void *message)
 {
-	if (s->dead)
-		return;
-	int rc = channel_send(s->fd, message, bytes, fds, n);
+	if (!s->dead)
+		server_sent(s, s->ops->send(s, message, bytes));
+}
+
+void server_sent(struct session *s, int rc)
+{
 	if (rc == -EAGAIN)
 		region_count(s->engine->region, COUNTER_SLOW_CLIENTS, 1);
 	if (rc)
@@ -106,7 +93,7 @@ void server_tell(struct session *s, uint32_t kind, uint32_t owner, uint64_t valu
 	struct control_event event = { kind, owner, value };
 	control_begin(&w, message, sizeof(message), CONTROL_EVENT);
 	control_put_event(&w, &event);
-	server_send(s, control_end(&w), message, NULL, 0);
+	server_send(s, control_end(&w), message);
 }
 
 void server_tell_all(struct dsm_engine *e, uint32_t kind, uint32_t owner, uint64_t value)
@@ -118,43 +105,14 @@ void server_tell_all(struct dsm_engine *e, uint32_t kind, uint32_t owner, uint64
 
 /* ---- what epoll brings ---- */
 
-/* Out of descriptors: without one in reserve the listener would stay ready and we would spin. */
-static void turn_away(struct dsm_engine *e)
-{
-	close(e->spare_fd);
-	int fd = accept4(e->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
-		close(fd);
-	e->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	region_count(e->region, COUNTER_REFUSED_FULL, 1);
-}
-
-static void accept_all(struct dsm_engine *e)
-{
-	for (int i = 0; i < MESSAGES_A_TURN; i++) {
-		int fd = accept4(e->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0 && (errno == EMFILE || errno == ENFILE) && e->spare_fd >= 0)
-			turn_away(e);
-		if (fd < 0)
-			return;
-		int bytes = 1 << 20;
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-		if (e->session_count >= e->options.max_clients || !server_adopt(e, fd, false)) {
-			region_count(e->region, COUNTER_REFUSED_FULL, 1);
-			close(fd);
-		}
-	}
-}
-
 static void serve(struct session *s)
 {
 	struct dsm_engine *e = s->engine;
 	for (int i = 0; i < MESSAGES_A_TURN && !s->dead; i++) {
-		uint32_t n;
-		int rc = channel_recv(s->fd, e->message, CONTROL_MAX, NULL, 0, &n);
+		int rc = s->ops->receive(s, e->message, CONTROL_MAX);
 		if (rc == -EAGAIN)
 			return;
-		if (rc <= 0)
+		if (rc < 0)
 			server_drop(s);
 		else
 			session_message(s, e->message, (size_t)rc);
@@ -187,7 +145,7 @@ static void handle(struct dsm_engine *e, const struct epoll_event *ev)
 {
 	uint64_t tag = ev->data.u64;
 	if (tag == TAG_LISTEN)
-		accept_all(e);
+		local_accept(e);
 	else if (tag == TAG_TIMER)
 		tick(e);
 	else if ((tag & 7) == TAG_PIDFD)
@@ -226,24 +184,6 @@ static int watch(struct dsm_engine *e, int fd, uint64_t tag)
 	return epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-static int listen_as(struct dsm_engine *e)
-{
-	e->listen_fd = channel_listen(e->name);
-	if (e->listen_fd == -EADDRINUSE) {
-		int fd = channel_connect(e->name);
-		struct ucred peer = { 0 };
-		socklen_t size = sizeof(peer);
-		if (fd >= 0) {
-			getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-			close(fd);
-		}
-		return dsm__fail(-EADDRINUSE, "an engine named \"%s\" runs already (process %d); end it or "
-			"take another name", e->name, (int)peer.pid);
-	}
-	return e->listen_fd < 0 ? dsm__fail(e->listen_fd, "cannot listen as \"%s\": %s", e->name,
-		strerror(-e->listen_fd)) : 0;
-}
-
 int server_start(struct dsm_engine *e)
 {
 	struct itimerspec every = { 0 };
@@ -251,7 +191,7 @@ int server_start(struct dsm_engine *e)
 	every.it_interval.tv_nsec = (long)(e->options.tick_ms % 1000) * 1000000;
 	every.it_interval.tv_sec = e->options.tick_ms / 1000;
 	every.it_value = every.it_interval;
-	int rc = listen_as(e);
+	int rc = local_listen(e);
 	if (rc)
 		return rc;
 	e->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

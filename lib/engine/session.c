@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "engine/engine.h"
+#include "transport/channel.h"
 
 static void bad_message(struct session *s)
 {
@@ -24,7 +24,7 @@ static void refuse(struct session *s, int status, enum counter counter)
 	region_count(e->region, counter, 1);
 	control_begin(&out, e->reply, CONTROL_MAX, CONTROL_WELCOME);
 	control_put_welcome(&out, &w);
-	server_send(s, control_end(&out), e->reply, NULL, 0);
+	server_send(s, control_end(&out), e->reply);
 	server_drop(s);
 }
 
@@ -39,15 +39,11 @@ static void welcome(struct session *s, uint32_t owner, uint32_t epoch)
 		.generation = r->generation, .header_bytes = r->header->header_bytes,
 		.directory_bytes = r->directory_bytes, .waiters_bytes = r->waiters_bytes };
 	struct control_writer out;
-	int fds[4] = { r->header_fd, r->directory_fd, r->waiters_fd };
-	uint32_t n = 3;
-	if (owner != DSM_NONE && !s->inproc)
-		fds[n++] = r->banks[owner].fd;
 	if (record)
 		records_attach(record, s);
 	control_begin(&out, e->reply, CONTROL_MAX, CONTROL_WELCOME);
 	control_put_welcome(&out, &w);
-	server_send(s, control_end(&out), e->reply, fds, n);
+	server_sent(s, s->ops->welcome(s, e->reply, control_end(&out)));
 }
 
 static void hello(struct session *s, struct control_reader *r)
@@ -87,22 +83,13 @@ static void hello(struct session *s, struct control_reader *r)
 
 static void map(struct session *s, struct control_reader *in)
 {
-	struct region *r = s->engine->region;
+	const struct view *v = &s->engine->region->view;
 	struct control_map m;
-	struct control_writer out;
-	int fds[CHANNEL_FDS_MAX];
-	if (control_get_map(in, &m) || !control_at_end(in) || m.first >= r->view.owner_count ||
-	    m.count == 0 || m.count > r->view.owner_count - m.first || m.count > CHANNEL_FDS_MAX) {
+	if (control_get_map(in, &m) || !control_at_end(in) || m.first >= v->owner_count ||
+	    m.count == 0 || m.count > v->owner_count - m.first || m.count > CHANNEL_FDS_MAX)
 		bad_message(s);
-		return;
-	}
-	control_begin(&out, s->engine->reply, CONTROL_MAX, CONTROL_MAPPED);
-	control_put_map(&out, &m);
-	for (uint32_t i = 0; i < m.count; i++) {
-		control_put_u32(&out, r->banks[m.first + i].bank_epoch);
-		fds[i] = r->banks[m.first + i].read_fd;
-	}
-	server_send(s, control_end(&out), s->engine->reply, fds, m.count);
+	else
+		server_sent(s, s->ops->map(s, &m));
 }
 
 static void describe(const struct session *s, uint64_t now, struct control_client *c)
@@ -113,8 +100,8 @@ static void describe(const struct session *s, uint64_t now, struct control_clien
 	memcpy(c->program, s->program, sizeof(c->program));
 	snprintf(c->role, sizeof(c->role), "%s",
 		s->owner == DSM_NONE ? "reader" : view_text(v, v->owners[s->owner].name));
-	snprintf(c->transport, sizeof(c->transport), "shm");
-	snprintf(c->address, sizeof(c->address), s->inproc ? "engine's process" : "pid %u", s->pid);
+	snprintf(c->transport, sizeof(c->transport), "%s", s->ops->transport);
+	s->ops->address(s, c->address, sizeof(c->address));
 }
 
 /* As many messages as it takes; an empty list ends it. */
@@ -131,14 +118,14 @@ static void clients(struct session *s)
 		describe(i, now, &c);
 		if (control_put_client(&out, &c))
 			continue;
-		server_send(s, control_end(&out), e->reply, NULL, 0);
+		server_send(s, control_end(&out), e->reply);
 		control_begin(&out, e->reply, CONTROL_MAX, CONTROL_CLIENT_LIST);
 		control_put_client(&out, &c);
 	}
 	if (out.entries)
-		server_send(s, control_end(&out), e->reply, NULL, 0);
+		server_send(s, control_end(&out), e->reply);
 	control_begin(&out, e->reply, CONTROL_MAX, CONTROL_CLIENT_LIST);
-	server_send(s, control_end(&out), e->reply, NULL, 0);
+	server_send(s, control_end(&out), e->reply);
 }
 
 /* An owner of a marked bank has committed what somebody waits for. */
