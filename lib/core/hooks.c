@@ -15,6 +15,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char armed_name[64];
 static unsigned long kill_at;       /* passage that kills; 0 = nothing is armed */
 static atomic_ulong passages;
+static atomic_bool check_ignored;
 
 static void arm(const char *spec)
 {
@@ -48,6 +49,16 @@ void dsm__point(const char *name)
 		return;
 	if (atomic_fetch_add_explicit(&passages, 1, memory_order_relaxed) + 1 == kill_at)
 		raise(SIGKILL);
+}
+
+void dsm__ignore_check(bool ignore)
+{
+	atomic_store_explicit(&check_ignored, ignore, memory_order_relaxed);
+}
+
+bool dsm__check_ignored(void)
+{
+	return atomic_load_explicit(&check_ignored, memory_order_relaxed);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Named points at which a test build can be killed: DSM_POINT("save-mid-write"). Only with
- * meson -Dtest_hooks=true; otherwise a point is nothing at all. */
+/* Named points at which a test build can be killed: DSM_POINT("save-mid-write"), and what a test
+ * build can be told to leave out. Only with meson -Dtest_hooks=true; otherwise nothing at all. */
 #ifndef DSM_LIB_CORE_HOOKS_H
 #define DSM_LIB_CORE_HOOKS_H
 
@@ -17,9 +17,15 @@ DSM_EXPORT void dsm__point(const char *name);
  * the passages so far. NULL: no point kills. Not while other threads pass points. */
 DSM_EXPORT void dsm__point_arm(const char *spec);
 
+/* A negative control: from now on this process takes every slot for one that verifies. */
+DSM_EXPORT void dsm__ignore_check(bool ignore);
+DSM_EXPORT bool dsm__check_ignored(void);
+
 #define DSM_POINT(name) dsm__point(name)
+#define DSM_CHECK_IGNORED() dsm__check_ignored()
 #else
 #define DSM_POINT(name) ((void)0)
+#define DSM_CHECK_IGNORED() false
 #endif
 
 #endif
