@@ -26,7 +26,9 @@
 	X(SAVES, "saves", "state files written") \
 	X(SAVE_ERRORS, "save_errors", "state files that could not be written") \
 	X(SAVE_NS, "save_last_ns", "duration of the last save") \
-	X(TICKS_MISSED, "ticks_missed", "heartbeats that came late by half a lease")
+	X(TICKS_MISSED, "ticks_missed", "heartbeats that came late by half a lease") \
+	X(PROTECTION_ERRORS, "protection_errors", "network clients cut off for reaching where they may not") \
+	X(NETWORK_ERRORS, "network_errors", "operations that an RDMA device or its library refused")
 
 #define COUNTER_ENUM(id, name, what) COUNTER_##id,
 enum counter { COUNTER_LIST(COUNTER_ENUM) COUNTER_COUNT };

@@ -59,6 +59,7 @@ struct session;
  * 0 or a negative errno; the caller counts, drops and logs. */
 struct session_ops {
 	const char *transport;      /* as in `dsm ps` */
+	bool network;               /* no user is known: the table and "*" say what a network may do */
 	/* One message. -EAGAIN: the client does not read what it is sent. */
 	int (*send)(struct session *s, const void *message, size_t bytes);
 	/* Bytes of the next message; -EAGAIN none yet; others: the connection is gone. */
@@ -68,6 +69,15 @@ struct session_ops {
 	/* MAPPED, with sight of these banks; `map` is checked. */
 	int (*map)(struct session *s, const struct control_map *map);
 	void (*address)(const struct session *s, char *text, size_t size);
+	/* Before a HELLO is answered with yes: whatever may be missing for a reader. NULL = nothing. */
+	int (*admit)(struct session *s);
+	/* Before the role is granted: whatever the client will write with. NULL = nothing. */
+	int (*grant)(struct session *s, uint32_t owner);
+	/* Ends what grant() made: afterwards nothing that the client sends or sent changes the bank any
+	 * more. NULL: there is no such proof, a process's end or new memory must do. */
+	void (*fence)(struct session *s);
+	/* Now and then. NULL = nothing. */
+	int (*tick)(struct session *s, uint64_t now);
 	/* Connection and session. */
 	void (*free)(struct session *s);
 };
@@ -77,7 +87,9 @@ struct session {
 	const struct session_ops *ops;
 	struct dsm_engine *engine;
 	bool greeted, inproc, may_request, takes_requests, dead;
-	uint32_t id, pid, uid;
+	bool superseded;            /* had a role: what it said before it knew is no offence */
+	uint32_t id;
+	uint32_t pid, uid;          /* the kernel's word; of a network 0 and -1 */
 	uint32_t owner;             /* DSM_NONE = reader */
 	uint8_t client_id[16];
 	uint64_t last_number;       /* of HELLO */
@@ -93,8 +105,9 @@ struct holder {
 	int pidfd;                  /* -1 = cannot be watched */
 	bool held;
 	uint32_t pid;
-	uint32_t last_uid;          /* of the last grantee; (uint32_t)-1 = none yet */
+	uint32_t last_uid;          /* whose process may have the memory mapped; (uint32_t)-1 = nobody's */
 	uint64_t tick, moved_ns;
+	uint64_t beat;              /* of an owner over a network: what it last said */
 	struct access access;
 };
 

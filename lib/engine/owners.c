@@ -4,6 +4,7 @@
  * without it. What is not proved is fenced by new memory. */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -84,22 +85,47 @@ static void owner_ended(struct dsm_engine *e, uint32_t owner, uint32_t state)
 		owners_engine_takes(e);
 }
 
-/* No proof: new memory, and whoever held it hears of it. */
+static int move_bank(struct dsm_engine *e, uint32_t owner)
+{
+	int rc = takeover_move_bank(e->region, owner);
+	if (rc == 0)
+		region_count(e->region, COUNTER_BANKS_MOVED, 1);
+	return rc;
+}
+
+/* A connection that can be cut for good is; else, without proof: new memory. Whoever held the role
+ * hears of it. */
 static int fence(struct dsm_engine *e, uint32_t owner)
 {
 	struct holder *h = &e->holders[owner];
-	int rc = takeover_move_bank(e->region, owner);
+	bool cut = h->session && h->session->ops->fence;
+	int rc = 0;
+	if (cut)
+		h->session->ops->fence(h->session);
+	else
+		rc = move_bank(e, owner);
 	if (rc)
 		return rc;
-	region_count(e->region, COUNTER_BANKS_MOVED, 1);
 	if (h->session) {
 		h->session->owner = DSM_NONE;
+		h->session->superseded = true;
 		server_tell(h->session, CONTROL_SUPERSEDED, owner, 0);
 	}
 	forget(e, h);
 	clean_up(e, owner, DSM_DEAD);
-	server_tell_all(e, CONTROL_BANK_MOVED, owner, 0);
+	if (!cut)
+		server_tell_all(e, CONTROL_BANK_MOVED, owner, 0);
 	return 0;
+}
+
+/* Who holds it, for people. */
+static const char *holder_text(const struct holder *h, char *text, size_t size)
+{
+	if (h->session && h->session->ops->network)
+		h->session->ops->address(h->session, text, size);
+	else
+		snprintf(text, size, "process %u", h->pid);
+	return text;
 }
 
 /* Is the role free, or can it be made free? */
@@ -116,9 +142,11 @@ static int make_free(struct session *s, uint32_t owner, bool take_over)
 	uint64_t word = atomic_load_explicit(&e->region->lines[owner].bank_state, memory_order_relaxed);
 	bool silent = word >> 32 == DSM_SILENT;
 	bool same_client = h->session && memcmp(h->session->client_id, s->client_id, 16) == 0;
+	char who[80];
 	if (!take_over && !silent && !same_client && h->session)
-		return dsm__fail(-EBUSY, "owner \"%s\" is held by process %u (%s); wait for it to end, "
-			"or attach with take-over", owner_name(e, owner), h->pid, h->session->program);
+		return dsm__fail(-EBUSY, "owner \"%s\" is held by %s (%s); wait for it to end, "
+			"or attach with take-over", owner_name(e, owner),
+			holder_text(h, who, sizeof(who)), h->session->program);
 	return fence(e, owner);
 }
 
@@ -130,13 +158,17 @@ static int allowed(struct session *s, const char *name, uint32_t owner)
 	if (owner == 0 && !s->inproc)
 		return dsm__fail(-EBUSY, "owner \"engine\" is the engine itself; its groups are changed by "
 			"requests (`dsm set`)");
-	if (!access_allows(&e->holders[owner].access, s->uid))
+	if (s->ops->network && !(e->region->view.owners[owner].flags & OWNER_NETWORK))
+		return dsm__fail(-EACCES, "owner \"%s\" may not attach through a network; `network: true` in "
+			"the table lets it", name);
+	if (!s->ops->network && !access_allows(&e->holders[owner].access, s->uid))
 		return dsm__fail(-EACCES, "user %u may not be owner \"%s\"; the table's `users:` says who may",
 			s->uid, name);
 	return 0;
 }
 
-/* A user that had the role may have kept the memory, good-bye or not: another user gets new. */
+/* A user that had the role may have kept the memory, good-bye or not: another user gets new, and so
+ * does a network, which itself keeps nothing. */
 static int change_user(struct session *s, uint32_t owner)
 {
 	struct dsm_engine *e = s->engine;
@@ -145,10 +177,9 @@ static int change_user(struct session *s, uint32_t owner)
 	h->last_uid = s->uid;
 	if (last == (uint32_t)-1 || last == s->uid)
 		return 0;
-	int rc = takeover_move_bank(e->region, owner);
+	int rc = move_bank(e, owner);
 	if (rc)
 		return rc;
-	region_count(e->region, COUNTER_BANKS_MOVED, 1);
 	takeover_scrub(e->region, owner);
 	server_tell_all(e, CONTROL_BANK_MOVED, owner, 0);
 	return 0;
@@ -163,6 +194,8 @@ int owners_claim(struct session *s, const char *name, bool take_over, uint32_t *
 		rc = make_free(s, o, take_over);
 	if (rc == 0)
 		rc = change_user(s, o);
+	if (rc == 0 && s->ops->grant)
+		rc = s->ops->grant(s, o);
 	if (rc)
 		return rc;
 	if (o == 0 && e->has_writer) { /* a handle in this process writes from now on */
@@ -173,7 +206,7 @@ int owners_claim(struct session *s, const char *name, bool take_over, uint32_t *
 	h->held = true;
 	h->session = s;
 	h->pid = s->pid;
-	h->tick = 0;
+	h->tick = h->beat = 0;
 	h->moved_ns = clock_now(e->clock);
 	if (!s->inproc && s->pid)
 		h->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)s->pid, 0);
@@ -194,8 +227,12 @@ void owners_session_gone(struct session *s, bool bye)
 		return;
 	uint32_t owner = s->owner;
 	struct holder *h = &e->holders[owner];
+	if (s->ops->fence)
+		s->ops->fence(s);
 	if (bye || s->inproc)
 		owner_ended(e, owner, DSM_VACANT);
+	else if (s->ops->fence)
+		owner_ended(e, owner, DSM_DEAD); /* it writes no more, wherever it is */
 	else if (process_exited(h))
 		owner_ended(e, owner, DSM_DEAD);
 	else
@@ -205,9 +242,12 @@ void owners_session_gone(struct session *s, bool bye)
 
 static void expire(struct dsm_engine *e, uint32_t owner)
 {
-	takeover_set_state(e->region, owner, DSM_SILENT, e->holders[owner].pid);
+	struct holder *h = &e->holders[owner];
+	char who[80];
+	takeover_set_state(e->region, owner, DSM_SILENT, h->pid);
 	region_count(e->region, COUNTER_LEASES_EXPIRED, 1);
-	engine_log(e, "owner \"%s\" (process %u) is silent", owner_name(e, owner), e->holders[owner].pid);
+	engine_log(e, "owner \"%s\" (%s) is silent", owner_name(e, owner),
+		holder_text(h, who, sizeof(who)));
 }
 
 void owners_tick(struct dsm_engine *e, uint64_t now, bool restart_leases)
@@ -218,7 +258,8 @@ void owners_tick(struct dsm_engine *e, uint64_t now, bool restart_leases)
 		if (!h->held)
 			continue;
 		const struct bank_header *bank = (void *)(r->base + r->view.owners[i].bank_offset);
-		uint64_t tick = atomic_load_explicit(&bank->owner_tick, memory_order_relaxed);
+		uint64_t tick = h->session && h->session->ops->network ? h->beat :
+			atomic_load_explicit(&bank->owner_tick, memory_order_relaxed);
 		uint64_t word = atomic_load_explicit(&r->lines[i].bank_state, memory_order_relaxed);
 		if (process_exited(h)) {
 			owner_ended(e, i, DSM_DEAD);

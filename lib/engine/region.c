@@ -98,8 +98,12 @@ static int make_directory(struct region *r, uint64_t offset, const void *image, 
 		rc = memory_failed(errno, "dsm-directory", room);
 	if (rc == 0)
 		rc = seal(fd, SEALS_SIZE | F_SEAL_WRITE);
-	if (rc == 0 && mmap(at, room, PROT_READ, MAP_SHARED | MAP_FIXED, r->directory_fd, 0) == MAP_FAILED)
+	/* private: what cannot be written any more looks the same, and Linux before 6.2 registers a
+	 * shared mapping for an RDMA device only if it can be written */
+	if (rc == 0 && mmap(at, room, PROT_READ, MAP_PRIVATE | MAP_FIXED, r->directory_fd, 0) == MAP_FAILED)
 		rc = memory_failed(errno, "dsm-directory", room);
+	if (rc == 0)
+		madvise(at, room, MADV_DONTFORK);
 	close(fd);
 	r->directory_bytes = bytes;
 	return rc;

@@ -316,7 +316,9 @@ static void one_request(struct session *s, const struct control_request *q, stru
 	if (owner == DSM_NONE)
 		reply.status = dsm__fail(-EINVAL, "the table has no cell %u", q->cell);
 	else if (!s->may_request)
-		reply.status = dsm__fail(-EPERM, "user %u may not send requests; the engine's "
+		reply.status = s->ops->network ? dsm__fail(-EPERM, "no network may send requests: the engine's "
+			"`requesters:` names users, and a network has none") :
+			dsm__fail(-EPERM, "user %u may not send requests; the engine's "
 			"`requesters:` says who may", s->uid);
 	else if (owner == 0 && e->has_writer)
 		reply.status = carry_out(e, q, &reply.previous);

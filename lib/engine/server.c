@@ -131,7 +131,8 @@ static void tick(struct dsm_engine *e)
 	atomic_fetch_add_explicit(&e->region->header->heartbeat, 1, memory_order_release);
 	owners_tick(e, now, late);
 	for (struct session *s = e->sessions; s; s = s->next) /* a place is for who says what he wants */
-		if (!s->greeted && now - s->since_ns > HELLO_DEADLINE_NS)
+		if ((!s->greeted && now - s->since_ns > HELLO_DEADLINE_NS) ||
+		    (!s->dead && s->ops->tick && s->ops->tick(s, now)))
 			server_drop(s);
 	requests_tick(e, now);
 	if (e->state_file && e->options.save_interval_ms && now >= e->save_due_ns) {

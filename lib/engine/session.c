@@ -68,7 +68,11 @@ static void hello(struct session *s, struct control_reader *r)
 	}
 	int rc = 0;
 	if (!s->inproc && !access_allows(&e->readers, s->uid) && !h.owner[0])
-		rc = dsm__fail(-EACCES, "user %u may not read here; the engine's `readers:` says who may", s->uid);
+		rc = s->ops->network ? dsm__fail(-EACCES, "no network may read here: the engine's `readers:` "
+			"names users, and a network has none") :
+			dsm__fail(-EACCES, "user %u may not read here; the engine's `readers:` says who may", s->uid);
+	if (rc == 0 && s->ops->admit)
+		rc = s->ops->admit(s);
 	if (rc == 0 && h.owner[0])
 		rc = owners_claim(s, h.owner, h.flags & HELLO_TAKE_OVER, &owner, &epoch);
 	if (rc) {
@@ -135,6 +139,8 @@ static void notify(struct session *s, struct control_reader *r)
 	for (uint32_t i = 0; i < r->entries; i++) {
 		uint32_t group;
 		struct slot_meta meta;
+		if (s->superseded && s->owner == DSM_NONE)
+			return;
 		if (control_get_u32(r, &group) || group >= region->view.group_count ||
 		    s->owner == DSM_NONE || region->view.groups[group].owner != s->owner ||
 		    !(region->view.owners[s->owner].flags & OWNER_NETWORK)) {
@@ -144,6 +150,18 @@ static void notify(struct session *s, struct control_reader *r)
 		if (ring_newest_verified(&region->rings[group], region->scratch, &meta) == 0)
 			region_wake(region, &group, 1);
 	}
+}
+
+/* An owner that cannot write the heartbeat of its bank. */
+static void beat(struct session *s, struct control_reader *r)
+{
+	uint64_t tick;
+	if (control_get_u64(r, &tick) || !control_at_end(r) || !s->ops->network)
+		bad_message(s);
+	else if (s->owner != DSM_NONE)
+		s->engine->holders[s->owner].beat = tick;
+	else if (!s->superseded)
+		bad_message(s);
 }
 
 void session_message(struct session *s, const void *message, size_t size)
@@ -179,6 +197,9 @@ void session_message(struct session *s, const void *message, size_t size)
 		break;
 	case CONTROL_NOTIFY:
 		notify(s, &r);
+		break;
+	case CONTROL_BEAT:
+		beat(s, &r);
 		break;
 	case CONTROL_BYE:
 		owners_session_gone(s, true);

@@ -93,7 +93,10 @@ struct control_client {
 };
 
 struct control_event { uint32_t kind, owner; uint64_t value; };
-enum control_event_kind { CONTROL_SUPERSEDED = 1, CONTROL_BANK_MOVED = 2, CONTROL_ENDED = 3 };
+enum control_event_kind {
+	CONTROL_SUPERSEDED = 1, CONTROL_BANK_MOVED = 2, CONTROL_ENDED = 3,
+	CONTROL_PROBE = 4,      /* over a network: means nothing, but a host that is gone does not take it */
+};
 
 /* ---- writing ---- */
 struct control_writer {
