@@ -82,6 +82,15 @@ const struct verb verbs[] = {
 	  .text = "Session, process, user, program, role, transport, address, age and messages\n"
 		"of every client. Asks the engine: one round trip.",
 	  .examples = "dsm ps\ndsm ps --format json" },
+	{ .name = "keygen", .bit = VERB_KEYGEN, .min_args = 1, .max_args = -1, .run = verb_keygen,
+	  .args = "ROLE…",
+	  .summary = "make keys, print them as a key file",
+	  .text = "ROLE is read, request (read, and ask owners to set cells), owner:NAME (claim\n"
+		"that role; request and read too) or device:NUMBER (an ADC board). One new\n"
+		"random key for each. No engine is asked. Keep the file for yourself: the\n"
+		"engine refuses one that others may read.",
+	  .examples = "(umask 077; dsm keygen read owner:operator > rig.keys)\n"
+		"dsm keygen device:7 >> rig.keys" },
 	{ .name = "help", .bit = VERB_HELP, .max_args = 1, .run = verb_help,
 	  .args = "[VERB]",
 	  .summary = "help for a verb",

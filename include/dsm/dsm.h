@@ -420,6 +420,15 @@ DSM_EXPORT int dsm_foreach_client(struct dsm *dsm, int timeout_ms,
 DSM_EXPORT int dsm_fd(struct dsm *dsm);
 DSM_EXPORT int dsm_dispatch(struct dsm *dsm);
 
+/* ---- keys ------------------------------------------------------------------------- */
+
+#define DSM_KEY_TEXT 45  /**< bytes that every key fits in as text, with its NUL */
+/** A new key from the kernel's random numbers, as base64 for a key file (docs/security.md): `bytes`
+ *  is 32 for a role, 16 for an ADC device. Wipe buf when it is no longer needed. May block early
+ *  after the machine's start, until the kernel has collected enough.
+ *  -EINVAL another size; -EMSGSIZE buf is too small; -EIO no random numbers. */
+DSM_EXPORT int dsm_key_new(uint32_t bytes, char *buf, size_t size);
+
 /* ---- errors and words -------------------------------------------------------------- */
 
 /** What the last failing call of this thread says: what, where, what to do. Never NULL;
