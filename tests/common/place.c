@@ -200,3 +200,8 @@ int place_power_off(struct place *place)
 {
 	return place->fd < 0 ? -ENOTSUP : line_put(place->fd, "halt");
 }
+
+int place_device(struct place *place, bool there)
+{
+	return place->fd < 0 ? -ENOTSUP : ask(place, there ? "add" : "del");
+}

@@ -44,6 +44,8 @@ int place_kill(struct place *place);
  * which must be a guest, loses its power. */
 int place_end_host(struct place *place);
 int place_power_off(struct place *place);
+/* A guest: its RDMA device goes, within 20 s, or comes back. */
+int place_device(struct place *place, bool there);
 
 /* ---- the other side: place_keeper.c ---- */
 /* Serves one connection until it ends. Forks the process that holds the engine. */

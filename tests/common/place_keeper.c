@@ -4,7 +4,7 @@
  * reads the lines, and its child, the worker, which has the engine and can therefore be
  * stopped, continued and killed. Lines:
  *   open NAME PORT FLAGS RDMA | close | reload FLAGS | write TIME CELL=TYPE:HEX...  the worker's
- *   stop | cont | kill | halt                                                        the keeper's
+ *   stop | cont | kill | halt | del | add                                            the keeper's
  * Answers: "ok NAME PORT" or "error ERRNO TEXT".
  */
 #include <errno.h>
@@ -191,6 +191,15 @@ static int ask_worker(struct keeper *k, const char *line, char answer[PLACE_LINE
 	return rc ? rc : line_get(k->to_worker, answer, ANSWER_MS);
 }
 
+/* Only in a machine that was made for a test. */
+static int in_guest(const char *command)
+{
+	const char *native = getenv("GUEST_NATIVE");
+	if (!getenv("GUEST_ID") || (native && *native))
+		return -EPERM;
+	return system(command) ? -EIO : 0;
+}
+
 void keeper_serve(int fd)
 {
 	struct keeper k = { .fd = fd };
@@ -206,7 +215,11 @@ void keeper_serve(int fd)
 			end_worker(&k);
 			rc = start_worker(&k);
 		} else if (strcmp(line, "halt") == 0) {
-			rc = getenv("GUEST_ID") && !*getenv("GUEST_NATIVE") ? system("guest-poweroff 0") : -EPERM;
+			rc = in_guest("guest-poweroff 0");
+		} else if (strcmp(line, "del") == 0) {
+			rc = in_guest("timeout 20 rdma link del $GUEST_DEV");
+		} else if (strcmp(line, "add") == 0) {
+			rc = in_guest("rdma link add $GUEST_DEV type rxe netdev eth0");
 		} else {
 			rc = ask_worker(&k, line, answer);
 		}

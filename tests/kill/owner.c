@@ -53,7 +53,7 @@ struct owner {
 	uint32_t role, epoch;
 	struct groups groups;
 	uint64_t found[GROUPS]; /* seq left by the predecessor */
-	uint64_t number;
+	uint64_t number, done;  /* value of the last commit; commits that have returned */
 };
 
 /* A stopped owner that goes on may report late: a later grant's report stands. */
@@ -86,6 +86,7 @@ static bool check_found(struct owner *o)
 		o->found[g] = info.seq;
 		report(o, g, info.seq);
 	}
+	atomic_store(&o->board->found_seq, o->found[0]);
 	o->number = newest;
 	return true;
 }
@@ -122,13 +123,11 @@ static int granted(struct owner *o, const struct owner_task *task)
 {
 	struct dsm_options opts = DSM_OPTIONS_INIT;
 	struct dsm_owner_info info;
-	char uri[64];
-	snprintf(uri, sizeof(uri), "shm://%s", board->name);
 	opts.owner = role_names[task->role];
 	opts.flags = task->take_over ? DSM_TAKE_OVER : 0;
 	opts.attach_timeout_ms = BOUND_MS / 2;
 	opts.call_timeout_ms = BOUND_MS / 2;
-	int rc = dsm_attach(uri, &opts, &o->dsm);
+	int rc = dsm_attach(board->uri, &opts, &o->dsm);
 	if (rc) {
 		atomic_fetch_add(&o->board->refusals, 1);
 		return rc;
@@ -148,17 +147,16 @@ static bool generation_changed(struct owner *o)
 
 static int work(struct owner *o, bool busy)
 {
-	uint64_t done = 0;
 	for (bool first = true;; first = false) {
 		int rc = commit_once(o);
 		if (rc)
 			return rc;
 		if (first)
 			check_first(o);
-		done++;
+		o->done++;
 		if (!generation_changed(o))
 			for (unsigned g = 0; g < GROUPS; g++)
-				report(o, g, o->found[g] + done);
+				report(o, g, o->found[g] + o->done);
 		atomic_fetch_add(&o->board->commits, 1);
 		if (atomic_load(&board->stop))
 			return 0;
@@ -198,5 +196,6 @@ void owner_run(const struct owner_task *task)
 	}
 	groups_free(&o.groups);
 	dsm_detach(&o.dsm);
+	atomic_store(&o.board->ended_seq, o.found[0] + o.done);
 	atomic_store(&o.board->ended, rc ? rc : -ECANCELED);
 }

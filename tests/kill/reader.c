@@ -91,11 +91,9 @@ void reader_run(uint32_t index)
 	struct dsm_options o = DSM_OPTIONS_INIT;
 	struct dsm_status status;
 	struct dsm_event event;
-	char uri[64];
-	snprintf(uri, sizeof(uri), "shm://%s", board->name);
 	o.attach_timeout_ms = BOUND_MS;
 	o.tries = 200;
-	int rc = dsm_attach(uri, &o, &r.dsm);
+	int rc = dsm_attach(board->uri, &o, &r.dsm);
 	for (uint32_t role = 0; rc == 0 && role < ROLES; role++)
 		rc = groups_find(r.dsm, role, &r.roles[role]);
 	if (!rig_check(rc == 0, "reader: %s", dsm_error()))

@@ -80,7 +80,7 @@ static int make_table(struct dsm_table **out)
 	struct dsm_group_spec boot = { "engine", "boot", "", 0, 0, false };
 	int rc = dsm_table_new("kill", out);
 	for (unsigned r = 0; rc == 0 && r < ROLES; r++) {
-		struct dsm_owner_spec owner = { role_names[r], r == 1, "*" };
+		struct dsm_owner_spec owner = { role_names[r], r == 1 || board->rdma[0], "*" };
 		rc = dsm_table_owner(*out, &owner);
 		for (unsigned g = 0; rc == 0 && g < GROUPS; g++) {
 			char name[40];
@@ -129,7 +129,7 @@ static void say_log(const char *text, void *context)
 		printf("engine: %s\n", text);
 }
 
-static void run_engine(bool saves)
+void rig_run_engine(bool saves)
 {
 	struct dsm_engine_options o = DSM_ENGINE_OPTIONS_INIT;
 	struct dsm_options own = DSM_OPTIONS_INIT;
@@ -137,10 +137,13 @@ static void run_engine(bool saves)
 	struct dsm_table *table = NULL;
 	struct boot b = { 0 };
 	o.name = board->name;
-	o.tick_ms = 10;
+	o.tick_ms = LEASE_MS / 30;
 	o.lease_ms = LEASE_MS;
-	o.state_file = board->state;
-	o.restore = true;
+	o.state_file = board->state[0] ? board->state : NULL;
+	o.restore = board->state[0] != 0;
+#ifdef FIXTURE_HAS_RDMA
+	o.rdma = board->rdma[0] ? board->rdma : NULL;
+#endif
 	o.log = say_log;
 	own.owner = "engine";
 	if (!rig_check(make_table(&table) == 0 && dsm_engine_open(table, &o, &engine) == 0 &&
@@ -173,7 +176,7 @@ pid_t rig_engine(const char *point, bool saves)
 	pid_t pid = rig_fork(point);
 	if (pid != 0)
 		return pid;
-	run_engine(saves);
+	rig_run_engine(saves);
 	_exit(0);
 }
 

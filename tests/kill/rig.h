@@ -10,11 +10,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define ROLES 2u        /* "pilot", and "far", whose bank is marked: the check decides there */
+#define ROLES 2u        /* "pilot"; "far", whose bank is marked: the check decides there. Over rdma both are */
 #define GROUPS 2u       /* of each role: small with K = 4, wide with K = 2 */
 #define READERS 2u
-#define LEASE_MS 300u
-#define BOUND_MS 10000u /* whatever takes longer hangs */
+#define LEASE_MS (board->lease_ms)
+#define BOUND_MS (board->bound_ms) /* whatever takes longer hangs */
 
 /* A cell's value: the grant that wrote it, and its number. */
 #define VALUE(epoch, n) ((uint64_t)(epoch) << 40 | (n))
@@ -28,6 +28,8 @@ struct role_board {
 	_Atomic uint64_t commits;
 	_Atomic int ended;              /* why the owner ended: a negative errno; 0 = it has not */
 	_Atomic int child;              /* pid of its forked child */
+	_Atomic uint64_t ended_seq;     /* first group: last commit that an owner that has ended was told is done */
+	_Atomic uint64_t found_seq;     /* first group: what the newest owner found in it */
 };
 
 struct seen_board {
@@ -44,7 +46,11 @@ struct board {
 	_Atomic uint64_t boot, saved;   /* the engine's own cell: committed; in a finished save */
 	struct role_board roles[ROLES];
 	struct seen_board readers[READERS];
-	char name[48], state[96];
+	char name[48], state[96];       /* of the engine; of its state file, "" = none */
+	char uri[128];                  /* where owners and readers attach */
+	char rdma[64];                  /* where the engine serves rdma, "" = it does not */
+	uint32_t lease_ms, bound_ms;
+	uint32_t slow;                  /* how many times longer an attach takes than over mapped memory */
 };
 extern struct board *board;
 
@@ -65,6 +71,8 @@ struct owner_task {
 pid_t rig_engine(const char *point, bool saves);
 pid_t rig_reader(uint32_t index);
 pid_t rig_owner(const struct owner_task *task);
+/* The engine in this process, until board->stop. */
+void rig_run_engine(bool saves);
 
 /* ---- debris.c: what is left behind ---- */
 struct debris { long fds, memory_maps, resident_kb; };

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A reader and an owner on an engine across a network, and what must hold for them. */
+#ifndef DSM_TESTS_FAILURE_H
+#define DSM_TESTS_FAILURE_H
+
+#include "common/place.h"
+#include "stress/plain.h"
+
+struct scene {
+	struct place place;
+	char uri[128];
+	struct dsm *r, *w;
+	struct dsm_cell rx, ry, wx, wy;     /* sensors.a at each */
+	struct dsm_group group;
+	struct dsm_frame *frame;
+	double last, acked;                 /* value committed; the last whose commit returned 0 */
+};
+
+bool scene_begin(struct scene *scene, const char *host);
+void scene_end(struct scene *scene);
+/* Looks the names up (again). */
+int scene_names(struct scene *scene);
+
+/* Waits, bounded, for such an event; others are passed over. */
+bool scene_event(struct dsm *dsm, enum dsm_event_kind kind);
+uint64_t scene_reattached(const struct scene *scene);
+
+/* One commit and one read, which must succeed; or, with a bad wire, may fail but not be wrong. */
+void scene_step(struct scene *scene, const char *when);
+void scene_try(struct scene *scene, const char *when);
+
+/* Both handles say so, in bounded time; the last values stay, marked as stale. */
+void scene_is_lost(struct scene *scene, const char *when);
+/* Both handles are attached again (and say `kind` where it is not 0), values are current, commits go. */
+void scene_is_back(struct scene *scene, const char *when, enum dsm_event_kind kind);
+
+/* The network interface and the RDMA device of this guest. */
+const char *netdev(void);
+const char *rdma_device(void);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takeover of a remote owner, with the engine on one host and owners and readers on another:
+ *   takeover engine ADDRESS[:PORT]      the engine, until SIGTERM
+ *   takeover owners ADDRESS[:PORT] [--rounds N]
+ *   takeover shm [--rounds N]           both here over mapped memory: a trial of this program
+ * Owners die at named points of a commit (its WRITEs half done, done without the pulse, the pulse
+ * landed before the slot) and at random ones; are replaced while they commit; are stopped, replaced
+ * and woken up; leave a forked child that holds all they had open. A commit that was acknowledged
+ * is never lost or reverted, no reader sees a mix. The points need -Dtest_hooks=true.
+ */
+#include "kill/owners.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/packets.h"
+
+/* A place in the transport's commit where an owner dies; whole: its slots have landed, so that the
+ * engine makes that commit readable. Else the successor finds it whole or not at all. */
+struct point { const char *name; bool whole; };
+
+static const struct point remote_points[] = {
+	{ "verbs-before-post", false },     /* nothing was sent */
+	{ "verbs-half-slot", false },       /* half of the slot landed, no pulse */
+	{ "verbs-slot-only", true },        /* the slot landed whole, the pulse is missing */
+	{ "verbs-pulse-only", false },      /* the pulse landed, and the slot did not */
+	{ "verbs-after-post", false },      /* all is on its way */
+};
+static const struct point local_points[] = {
+	{ "after-invalidate", false }, { "mid-payload", false }, { "before-pulse", true },
+};
+
+static void end_engine(int number)
+{
+	(void)number;
+	atomic_store(&board->stop, 1);
+}
+
+static void phase(const char *name)
+{
+	static uint64_t began;
+	uint64_t now = now_ms();
+	if (began)
+		printf("  %llu ms, %u kills so far\n", (unsigned long long)(now - began), kills);
+	began = now;
+	if (name)
+		printf("%s\n", name);
+}
+
+#ifdef DSM_TEST_HOOKS
+static void kill_at_points(const struct point *points, unsigned n, unsigned rounds)
+{
+	for (unsigned i = 0; i < rounds; i++)
+		for (unsigned p = 0; p < n; p++) {
+			kill_owner_at((i + p) % ROLES, points[p].name, points[p].whole);
+			readers_go_on(points[p].name);
+		}
+}
+#endif
+
+static void run(bool remote, unsigned rounds)
+{
+	start_readers();
+#ifdef DSM_TEST_HOOKS
+	phase("owners die at named points of a commit");
+	if (remote)
+		kill_at_points(remote_points, sizeof(remote_points) / sizeof(remote_points[0]), rounds);
+	else
+		kill_at_points(local_points, sizeof(local_points) / sizeof(local_points[0]), rounds);
+	readers_are_right("named points");
+#else
+	(void)remote_points, (void)local_points, (void)remote;
+	printf("skipped: named points need a build with -Dtest_hooks=true\n");
+#endif
+	phase("owners die at random");
+	for (unsigned i = 0; i < 3 * rounds; i++)
+		kill_owner_at_random(i % ROLES);
+	readers_are_right("random");
+	phase("replaced while it commits");
+	for (unsigned i = 0; i < rounds; i++)
+		replace_busy_owner(i % ROLES);
+	readers_are_right("replaced");
+	phase("stopped, replaced, woken up");
+	for (unsigned i = 0; i < rounds; i++)
+		stop_owner(i % ROLES);
+	readers_are_right("stopped");
+	phase("its forked child lives on");
+	for (unsigned i = 0; i < rounds; i++)
+		child_keeps_no_role(i % ROLES);
+	readers_are_right("forked child");
+	phase(NULL);
+	stop_readers();
+	for (unsigned i = 0; i < READERS; i++)
+		rig_check(board->readers[i].errors == 0, "reader %u: %llu reads failed (%d) while only owners died", i,
+			(unsigned long long)board->readers[i].errors, board->readers[i].last_error);
+}
+
+static int report(void)
+{
+	printf("%u kills\n%u passed, %u failed\n", kills, board->passed, board->failed);
+	return board->failed || !board->passed ? 1 : 0;
+}
+
+static int usage(const char *name)
+{
+	fprintf(stderr, "usage: %s engine|owners ADDRESS[:PORT] [--rounds N]\n       %s shm [--rounds N]\n", name, name);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+	bool shm = strcmp(mode, "shm") == 0, serve = strcmp(mode, "engine") == 0;
+	unsigned rounds = argc > 3 && strcmp(argv[argc - 2], "--rounds") == 0 ? (unsigned)atoi(argv[argc - 1]) : 4;
+	if (!shm && (argc < 3 || (!serve && strcmp(mode, "owners"))))
+		return usage(argv[0]);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	alarm(600);
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (board == MAP_FAILED)
+		return 1;
+	snprintf(board->name, sizeof(board->name), "takeover-%d", (int)getpid());
+	snprintf(board->uri, sizeof(board->uri), shm ? "shm://%s" : "rdma://%s", shm ? board->name : argv[2]);
+	snprintf(board->rdma, sizeof(board->rdma), "%s", shm ? "" : argv[2]);
+	board->lease_ms = shm ? 300 : 1500;
+	board->bound_ms = shm ? 10000 : 30000;
+	board->slow = shm ? 1 : 30;
+	if (serve) {
+		signal(SIGTERM, end_engine);
+		rig_run_engine(false);
+		return report();
+	}
+	pid_t engine = shm ? rig_engine(NULL, false) : 0;
+	if (shm)
+		wait_for(atomic_load(&board->engine_up), "the engine does not start");
+	uint64_t packets = packets_sent();
+	run(!shm, rounds);
+	rig_check(shm || packets_sent() > packets + 1000, "the device has sent next to nothing");
+	if (engine)
+		reap(engine);
+	return report();
+}
