@@ -191,11 +191,6 @@ int place_kill(struct place *place)
 	return place->fd < 0 ? -ENOTSUP : ask(place, "kill");
 }
 
-int place_end_host(struct place *place)
-{
-	return place->fd < 0 ? -ENOTSUP : line_put(place->fd, "end");
-}
-
 int place_power_off(struct place *place)
 {
 	return place->fd < 0 ? -ENOTSUP : line_put(place->fd, "halt");

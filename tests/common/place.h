@@ -40,11 +40,8 @@ int place_commit(struct place *place, int64_t time_ns, const struct fixture_valu
 int place_stop(struct place *place);
 int place_continue(struct place *place);
 int place_kill(struct place *place);
-/* A host: its program ends (for a place just reached, in which nothing was opened), or the machine,
- * which must be a guest, loses its power. */
-int place_end_host(struct place *place);
+/* A host that is a guest: it loses its power; its RDMA device goes, within 20 s, or comes back. */
 int place_power_off(struct place *place);
-/* A guest: its RDMA device goes, within 20 s, or comes back. */
 int place_device(struct place *place, bool there);
 
 /* ---- the other side: place_keeper.c ---- */

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# What runs inside of script/guest, on one host or on each of two: the engine on the first, the test
+# on the second.
+#
+# Usage: tests/guest/run.sh conformance|stress|control|takeover|failure BUILD [ARGUMENT...]
+#
+# BUILD is a build folder; the last line that it prints is the program's "N passed, M failed".
+# Exit status: the test program's.
+
+set -uo pipefail
+
+what=${1:?what to run} programs=${2:?the build folder}/tests
+shift 2
+export GUEST_SYNC_LIMIT=600
+
+# serve COMMAND...: on the first host, until the second has done.
+serve() {
+	"$@" &
+	served=$!
+	guest-sync serving
+	guest-sync done
+	kill "$served"
+	wait "$served"
+	true
+}
+
+# ask COMMAND...: on the second.
+ask() {
+	local status=0
+	guest-sync serving
+	"$@" || status=$?
+	guest-sync done
+	return "$status"
+}
+
+case $what.$GUEST_HOSTS.$GUEST_ID in
+conformance.1.0)
+	DSM_TEST_ROWS=rdma DSM_TEST_RDMA=self "$programs/conformance/conformance" --jobs 2 "$@"
+	;;
+conformance.2.1)
+	export DSM_TEST_ROWS=rdma DSM_TEST_RDMA=$GUEST_PEER
+	ask "$programs/conformance/conformance" --jobs 2 "$@"
+	;;
+conformance.2.0 | failure.2.0) serve "$programs/guest/engine_host" ;;
+failure.2.1) ask "$programs/guest/failure" "$GUEST_PEER" "$@" ;;
+stress.1.0) "$programs/guest/torn_rdma" "$@" ;;
+control.1.0) "$programs/guest/torn_rdma" --control "$@" ;;
+takeover.2.0) serve "$programs/guest/takeover" engine '*:7464' ;;
+takeover.2.1) ask "$programs/guest/takeover" owners "$GUEST_PEER:7464" "$@" ;;
+*)
+	printf 'tests/guest/run.sh: %s is nothing for host %s of %s\n' "$what" "$GUEST_ID" "$GUEST_HOSTS" >&2
+	exit 2
+	;;
+esac
