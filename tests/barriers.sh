@@ -33,6 +33,12 @@ cat >"$work/wrap.c" <<'EOT'
 void publish(const struct ring *ring, const struct check_fields *fields, const uint64_t *image);
 int read_newest(const struct ring *ring, uint64_t *to, uint64_t *scratch, struct slot_meta *meta);
 int read_verified(const struct ring *ring, uint64_t seq, uint64_t *to, struct slot_meta *meta);
+bool read_quick(const struct ring_quick *quick, uint64_t *record, uint64_t *seq, uint32_t *epoch);
+
+bool read_quick(const struct ring_quick *quick, uint64_t *record, uint64_t *seq, uint32_t *epoch)
+{
+	return ring_quick_read(quick, record, seq, epoch);
+}
 
 void publish(const struct ring *ring, const struct check_fields *fields, const uint64_t *image)
 {
@@ -110,6 +116,8 @@ must 'publish: invalidation, barrier (W1), release of seq (W2), release of the p
 	in_order wrap publish "$invalidate" "$barrier" ' str x' "$release" "$release"
 must 'read: acquire of the pulse (R2), payload, barrier (R1), second look at seq, acquire of the bank' \
 	in_order wrap read_newest "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
+must 'read of a scalar, short way: acquire of the pulse (R2), record, barrier (R1), seq, acquire of the bank' \
+	in_order wrap read_quick "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
 must 'read by check: acquire of seq (R0), payload, barrier (R1), acquire of the bank' \
 	in_order wrap read_verified "$acquire" "$load" "$read_barrier" "$acquire"
 must 'ring_read_at: acquire of seq (R0), barrier (R1)' \
@@ -122,6 +130,8 @@ must_not 'without W1 no barrier follows the invalidation' \
 must 'the control without the second look compiles' compile no_reread "$work/wrap.c" -DDSM_CONTROL_NO_REREAD
 must_not 'without the second look nothing is compared after the barrier' \
 	in_order no_reread read_newest "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
+must_not 'nor in the short way' \
+	in_order no_reread read_quick "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
 must_not 'the order is looked at, not only what is there' \
 	in_order wrap publish "$release" "$barrier"
 

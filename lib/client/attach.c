@@ -10,29 +10,13 @@
 
 #include "client/attach.h"
 #include "client/handle.h"
+#include "core/lines.h"
 
 #define TAG_GENERATIONS 8u  /* low bits of a tag count the tables one handle has seen */
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dsm *pool;    /* handles are never freed, so that a stale pointer finds a tombstone */
 static uint32_t next_tag;
-
-/* One word that becomes 0 in a forked child, however it was forked. */
-static const uint64_t *fork_word(void)
-{
-	static uint64_t *word;
-	if (!word) {
-		word = mmap(NULL, DSM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (word == MAP_FAILED || madvise(word, DSM_PAGE, MADV_WIPEONFORK)) {
-			word = NULL;
-			return NULL;
-		}
-	}
-	while (*word == 0)
-		if (getrandom(word, sizeof(*word), 0) < 0)
-			*word = (uint64_t)getpid();
-	return word;
-}
 
 int handle_bad(const struct dsm *dsm)
 {
@@ -49,9 +33,20 @@ int handle_bad_id(const struct dsm *dsm, uint64_t id, const char *what)
 	uint32_t tag = (uint32_t)(id >> 32);
 	if (id == 0)
 		return dsm__fail(-EINVAL, "a %s id that was never looked up", what);
-	if ((tag >> TAG_GENERATIONS) == (dsm->tag >> TAG_GENERATIONS))
+	if ((tag >> TAG_GENERATIONS) == (handle_tag(dsm) >> TAG_GENERATIONS))
 		return dsm__fail(-ESTALE, "the engine has another table now: look the %s up again", what);
 	return dsm__fail(-EXDEV, "the %s id belongs to another handle", what);
+}
+
+static struct dsm *handle_memory(void)
+{
+	static_assert(offsetof(struct dsm, magic) == DSM_PAGE, "a page that a child finds wiped");
+	struct dsm *dsm = aligned_alloc(DSM_PAGE, sizeof(*dsm));
+	if (dsm && madvise(dsm, DSM_PAGE, MADV_WIPEONFORK)) {
+		free(dsm);
+		return NULL;
+	}
+	return dsm;
 }
 
 static struct dsm *handle_new(void)
@@ -61,16 +56,14 @@ static struct dsm *handle_new(void)
 	if (dsm)
 		pool = dsm->list_next;
 	uint32_t tag = ++next_tag << TAG_GENERATIONS;
-	const uint64_t *word = fork_word();
 	pthread_mutex_unlock(&pool_lock);
 	if (!dsm)
-		dsm = malloc(sizeof(*dsm));
-	if (!dsm || !word)
+		dsm = handle_memory();
+	if (!dsm)
 		return NULL;
 	memset(dsm, 0, sizeof(*dsm));
-	dsm->tag = tag;
-	dsm->fork_word = word;
-	dsm->fork_token = *word;
+	dsm->usable = 1;
+	dsm->first_id = (uint64_t)tag << 32;
 	dsm->manual_fd = dsm->manual_timer = -1;
 	dsm->next_number = 1;
 	pthread_mutex_init(&dsm->lock, NULL);
@@ -88,6 +81,7 @@ static void handle_free(struct dsm *dsm)
 	link_close(&dsm->link);
 	link_close(&dsm->next);
 	free(dsm->seen);
+	free(dsm->quick_memory);
 	free(dsm->value);
 	free(dsm->clients);
 	free(dsm->message);
@@ -117,16 +111,22 @@ static int size_for(struct dsm *dsm, const struct view *view)
 		if (n > largest && n <= READ_CELL_MAX)
 			largest = n;
 	}
+	void *memory;
+	struct ring_quick *quick = lines_new(view->cell_count, &memory);
 	struct group_seen *seen = calloc(view->group_count ? view->group_count : 1, sizeof(*seen));
 	uint64_t *value = malloc(largest + 8);
-	if (!seen || !value) {
+	if (!seen || !quick || !value) {
+		free(memory);
 		free(seen);
 		free(value);
 		return dsm__fail(-ENOMEM, "no memory for %u groups", view->group_count);
 	}
 	free(dsm->seen);
+	free(dsm->quick_memory);
 	free(dsm->value);
 	dsm->seen = seen;
+	dsm->quick = quick;
+	dsm->quick_memory = memory;
 	dsm->value = value;
 	return 0;
 }
@@ -165,13 +165,23 @@ static int adopt_link(struct dsm *dsm)
 	dsm->conn = fresh->conn;
 	dsm->cells = fresh->view.cells;
 	dsm->cell_count = fresh->view.cell_count;
+	dsm->rings = fresh->ops->rings ? fresh->ops->rings(fresh->conn) : NULL;
+	handle_flags(dsm, dsm->rings ? 0 : ATTEND_NO_RINGS, dsm->rings ? ATTEND_NO_RINGS : 0);
 	watch_for(dsm, &fresh->view);
 	if (old && !same_layout)
-		dsm->tag++;
+		dsm->first_id += UINT64_C(1) << 32;
 	dsm->borrowing = dsm->loaned = false;
 	rc = write_adopt(dsm, old, same_layout);
 	link_close(&old);
 	return rc;
+}
+
+/* Banks were replaced: what points into the old ones is forgotten. */
+static void forget_rings(struct dsm *dsm)
+{
+	for (uint32_t i = 0; dsm->rings && i < dsm->cell_count; i++)
+		if (dsm->quick[i].pulse && dsm->quick[i].pulse != dsm->rings[dsm->cells[i].group].pulse)
+			dsm->quick[i].pulse = NULL;
 }
 
 int handle_attend(struct dsm *dsm)
@@ -180,11 +190,15 @@ int handle_attend(struct dsm *dsm)
 		return 0; /* what is lent out must stay mapped; after dsm_return(), dsm_publish() */
 	pthread_mutex_lock(&dsm->lock);
 	int rc = 0;
-	atomic_fetch_and_explicit(&dsm->attention, ~ATTEND_ADOPT, memory_order_relaxed);
+	handle_flags(dsm, 0, ATTEND_ADOPT);
 	if (dsm->next)
 		rc = adopt_link(dsm);
-	else if (dsm->conn)
+	else if (dsm->conn) {
 		rc = dsm->ops->adopt(dsm->conn);
+		forget_rings(dsm);
+	}
+	if (dsm->next) /* no memory for it just now: the next call tries again */
+		handle_flags(dsm, ATTEND_ADOPT, 0);
 	pthread_mutex_unlock(&dsm->lock);
 	return rc;
 }
@@ -284,7 +298,7 @@ void dsm_detach(struct dsm **handle)
 	*handle = NULL;
 	if (dsm->magic != HANDLE_MAGIC)
 		return;
-	bool child = *dsm->fork_word != dsm->fork_token;
+	bool child = !dsm->usable;
 	if (!child) {
 		thread_leave(dsm);
 		say_bye(dsm);

@@ -26,6 +26,7 @@
 #define ATTEND_ADOPT 0x10u      /* a new link or bank waits to be taken into use */
 #define ATTEND_SUPERSEDED 0x20u
 #define ATTEND_LOST 0x40u
+#define ATTEND_NO_RINGS 0x80u   /* this link has no memory that can be read in place */
 #define ATTEND_STOP (ATTEND_ADOPT)
 
 /* One connection with its checked directory. */
@@ -65,18 +66,24 @@ struct forward {
 };
 
 struct dsm {
-	/* what every read touches, in two lines */
-	const uint64_t *fork_word;  /* 0 in a forked child */
-	uint64_t fork_token;        /* equal to *fork_word while the handle is usable; 0 when detached */
+	/* What the short ways touch, first. This page becomes zeros in a forked child (however it was
+	 * forked) and when the handle is detached: nothing that has to be freed stands in it. */
+	_Atomic uint32_t plain_cells; /* cell_count while there is nothing to attend to, else 0 */
+	uint32_t usable;            /* 1 from handle_new() on */
+	uint64_t first_id;          /* id of cell and group 0: the tag in the high half */
+	const struct directory_cell *cells;
+	struct ring_quick *quick;   /* one a cell: the short way, once it was read the long way */
+	struct dsm_stats stats;
+	_Alignas(DSM_PAGE) uint32_t magic;
 	_Atomic uint32_t attention;
-	uint32_t tag, cell_count, magic;
+	uint32_t cell_count;
+	_Atomic uint32_t wake;      /* bumped to get the owner out of dsm_wait() */
 	const struct transport_ops *ops;
 	struct transport_conn *conn;
-	const struct directory_cell *cells;
-	struct group_seen *seen;
-	struct dsm_stats stats;
-	_Atomic uint32_t wake;      /* bumped to get the owner out of dsm_wait() */
+	const struct ring *rings;   /* of conn; see transport_ops.rings */
 	/* owner's thread */
+	struct group_seen *seen;
+	void *quick_memory;
 	struct link *link;
 	uint64_t *value;            /* dsm_read() of a string, bytes or array */
 	struct writer writer;
@@ -126,10 +133,26 @@ int handle_bad(const struct dsm *dsm);
 int handle_attend(struct dsm *dsm);
 
 /* Attached, and in the process that attached. One look serves for both: handles are never freed,
- * and a detached one's token is 0. */
+ * and the page is zeros in a child. */
 static inline bool handle_usable(const struct dsm *dsm)
 {
-	return __builtin_expect(dsm && dsm->fork_token && *dsm->fork_word == dsm->fork_token, 1);
+	return __builtin_expect(dsm && dsm->usable, 1);
+}
+
+/* For the short ways: the handle is usable, there is nothing to attend to and nothing to say about
+ * any sample, and the cell is one of it, all by one comparison. False: the long way finds out. */
+static inline bool handle_plain(const struct dsm *dsm, struct dsm_cell cell, uint64_t *index)
+{
+	return __builtin_expect(dsm && (*index = cell.id - dsm->first_id) <
+		atomic_load_explicit(&dsm->plain_cells, memory_order_acquire), 1);
+}
+
+/* Changes attention, and with it whether the short ways are open. Under lock. */
+static inline void handle_flags(struct dsm *dsm, uint32_t set, uint32_t clear)
+{
+	uint32_t now = (atomic_load_explicit(&dsm->attention, memory_order_relaxed) & ~clear) | set;
+	atomic_store_explicit(&dsm->attention, now, memory_order_release);
+	atomic_store_explicit(&dsm->plain_cells, now ? 0 : dsm->cell_count, memory_order_release);
 }
 
 static inline int handle_check(struct dsm *dsm)
@@ -147,7 +170,7 @@ int handle_bad_id(const struct dsm *dsm, uint64_t id, const char *what);
 static inline int handle_cell(const struct dsm *dsm, struct dsm_cell cell, uint32_t *index)
 {
 	*index = (uint32_t)cell.id;
-	if (__builtin_expect(cell.id >> 32 != dsm->tag || *index >= dsm->cell_count, 0))
+	if (__builtin_expect(cell.id - dsm->first_id >= dsm->cell_count, 0))
 		return handle_bad_id(dsm, cell.id, "cell");
 	return 0;
 }
@@ -155,14 +178,20 @@ static inline int handle_cell(const struct dsm *dsm, struct dsm_cell cell, uint3
 static inline int handle_group(const struct dsm *dsm, struct dsm_group group, uint32_t *index)
 {
 	*index = (uint32_t)group.id;
-	if (__builtin_expect(group.id >> 32 != dsm->tag || *index >= dsm->link->view.group_count, 0))
+	if (__builtin_expect(group.id - dsm->first_id >= dsm->link->view.group_count, 0))
 		return handle_bad_id(dsm, group.id, "group");
 	return 0;
 }
 
 static inline uint64_t handle_id(const struct dsm *dsm, uint32_t index)
 {
-	return (uint64_t)dsm->tag << 32 | index;
+	return dsm->first_id | index;
+}
+
+/* Which table of which handle ids belong to. */
+static inline uint32_t handle_tag(const struct dsm *dsm)
+{
+	return (uint32_t)(dsm->first_id >> 32);
 }
 
 /* ---- link.c ---- */

@@ -144,12 +144,12 @@ int dsm_foreach_cell(struct dsm *dsm, const char *glob,
 	int rc = handle_check(dsm);
 	if (rc == 0 && !fn)
 		rc = dsm__fail(-EINVAL, "dsm_foreach_cell(): null pointer");
-	uint32_t tag = rc ? 0 : dsm->tag;
+	uint32_t tag = rc ? 0 : handle_tag(dsm);
 	for (uint32_t i = 0; rc == 0 && i < dsm->link->view.cell_count; i++) {
 		cell_info(dsm, i, &info);
 		if (!glob || glob_match(glob, info.name))
 			rc = fn(&info, context);
-		if (rc == 0 && dsm->tag != tag)
+		if (rc == 0 && handle_tag(dsm) != tag)
 			rc = dsm__fail(-ESTALE, "the table was replaced during the walk: start again");
 	}
 	return rc;
@@ -162,12 +162,12 @@ int dsm_foreach_group(struct dsm *dsm, const char *glob,
 	int rc = handle_check(dsm);
 	if (rc == 0 && !fn)
 		rc = dsm__fail(-EINVAL, "dsm_foreach_group(): null pointer");
-	uint32_t tag = rc ? 0 : dsm->tag;
+	uint32_t tag = rc ? 0 : handle_tag(dsm);
 	for (uint32_t i = 0; rc == 0 && i < dsm->link->view.group_count; i++) {
 		group_info(dsm, i, &info);
 		if (!glob || glob_match(glob, info.name))
 			rc = fn(&info, context);
-		if (rc == 0 && dsm->tag != tag)
+		if (rc == 0 && handle_tag(dsm) != tag)
 			rc = dsm__fail(-ESTALE, "the table was replaced during the walk: start again");
 	}
 	return rc;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "client/handle.h"
 
@@ -22,8 +23,10 @@ static uint64_t value_bytes(const struct control_request *r)
 
 void request_new_identity(struct dsm *dsm)
 {
+	uint64_t other[2] = { clock_now(&clock_system), (uint64_t)getpid() << 32 ^ dsm->first_id };
+	static_assert(sizeof(other) == sizeof(dsm->client_id), "client id");
 	if (getrandom(dsm->client_id, sizeof(dsm->client_id), 0) != sizeof(dsm->client_id))
-		memcpy(dsm->client_id, &dsm->fork_token, sizeof(dsm->fork_token));
+		memcpy(dsm->client_id, other, sizeof(other));
 }
 
 void request_free(struct dsm *dsm)

@@ -47,12 +47,12 @@ void slow_event(struct dsm *dsm, enum dsm_event_kind kind, uint64_t value, const
 
 static void set_flags(struct dsm *dsm, uint32_t flags)
 {
-	atomic_fetch_or_explicit(&dsm->attention, flags, memory_order_release);
+	handle_flags(dsm, flags, 0);
 }
 
 static void clear_flags(struct dsm *dsm, uint32_t flags)
 {
-	atomic_fetch_and_explicit(&dsm->attention, ~flags, memory_order_release);
+	handle_flags(dsm, 0, flags);
 }
 
 uint64_t deadline_after(const struct dsm *dsm, int timeout_ms)

@@ -16,14 +16,14 @@ static int wait_ended(struct dsm *dsm, uint32_t tag)
 	if (attention & ATTEND_LOST)
 		return dsm__fail(-ENOTCONN, "the engine was lost while waiting");
 	int rc = handle_check(dsm);
-	if (rc == 0 && dsm->tag != tag)
+	if (rc == 0 && handle_tag(dsm) != tag)
 		rc = dsm__fail(-ECANCELED, "the table was replaced while waiting: look names up again");
 	return rc;
 }
 
 static int wait_for(struct dsm *dsm, uint32_t group, uint64_t since, uint64_t deadline)
 {
-	uint32_t tag = dsm->tag;
+	uint32_t tag = handle_tag(dsm);
 	for (;;) {
 		uint32_t woken = atomic_load_explicit(&dsm->wake, memory_order_seq_cst);
 		if (dsm->ops->newest(dsm->conn, group) > since)

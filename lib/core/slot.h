@@ -39,6 +39,7 @@ enum ring_flags {
 	RING_VERIFY = 1,    /* a network may write it: the check decides */
 	RING_UNCHECKED = 2, /* carries no check word */
 };
+static_assert(sizeof(struct ring) == 64, "a ring is one line");
 
 /* What a read returns besides the payload. */
 struct slot_meta {
@@ -130,32 +131,44 @@ static inline int slot_recheck_bank(const struct ring *ring, struct slot_meta *m
 	return (uint32_t)word == ring->bank_epoch ? 0 : -ESTALE;
 }
 
+/* The looks at seq before and after a copy of version `seq`; the second comes after R1. The copy
+ * is good if they are equal. The first is no look at all: what the pulse (or an acquire load of
+ * seq) said is what the second is compared with. */
+static inline uint64_t slot_first_look(const struct slot *slot, uint64_t seq)
+{
+#ifdef DSM_CONTROL_SEQ_UNCHANGED
+	(void)seq;
+	return atomic_load_explicit(&slot->seq, memory_order_relaxed);
+#else
+	(void)slot;
+	return seq;
+#endif
+}
+
+static inline uint64_t slot_second_look(const struct slot *slot, uint64_t seq)
+{
+#ifdef DSM_CONTROL_NO_REREAD
+	(void)slot;
+	return seq;
+#else
+	(void)seq;
+	return atomic_load_explicit(&slot->seq, memory_order_relaxed);
+#endif
+}
+
 /* The words [offset, offset + bytes) of version `seq`, trusting the memory (no check word).
  * `seq` must come from an acquire load of the pulse (R2) or of the slot's own seq (R0). */
 static inline int slot_copy(const struct ring *ring, uint64_t seq, uint64_t offset,
 	uint64_t bytes, uint64_t *to, struct slot_meta *meta)
 {
 	const struct slot *slot = slot_at(ring, seq);
-#ifdef DSM_CONTROL_SEQ_UNCHANGED
-	uint64_t first = atomic_load_explicit(&slot->seq, memory_order_relaxed);
-#endif
+	uint64_t first = slot_first_look(slot, seq);
 	slot_meta_load(slot, meta);
 	copy_from_shared(to, slot->payload + offset / 8, bytes);
 	atomic_thread_fence(memory_order_acquire); /* R1, pairs with W1 */
-#if defined(DSM_CONTROL_NO_REREAD)
-	uint64_t again = seq;
-#else
-	uint64_t again = atomic_load_explicit(&slot->seq, memory_order_relaxed);
-#endif
-#if defined(DSM_CONTROL_SEQ_UNCHANGED)
-	meta->seq = again;
-	if (again != first)
+	meta->seq = slot_second_look(slot, seq);
+	if (meta->seq != first)
 		return -EAGAIN;
-#else
-	meta->seq = seq;
-	if (again != seq)
-		return -EAGAIN;
-#endif
 	return slot_recheck_bank(ring, meta);
 }
 
@@ -217,5 +230,55 @@ static inline int ring_read(const struct ring *ring, uint64_t offset, uint64_t b
 int ring_read_at(const struct ring *ring, uint64_t seq, uint64_t *to, struct slot_meta *meta);
 /* Newest version with step <= `step`: -EAGAIN if the ring no longer holds it. */
 int ring_read_step(const struct ring *ring, uint64_t step, uint64_t *to, struct slot_meta *meta);
+
+/* ---- one scalar, the short way -------------------------------------------------- */
+
+/* What reading one scalar needs, in one line: a read touches this, the pulse, the slot and the
+ * owner line. Only for memory that no network writes. It keeps no floor, for it needs none: the
+ * pulse of such memory never runs backwards, neither do successive loads of it (coherence), and a
+ * bank that moves has what its readers accepted (tests/model: local, moved). */
+struct ring_quick {
+	const _Atomic uint64_t *pulse; /* NULL: not this way, or not yet */
+	const unsigned char *slots;
+	uint64_t slot_bytes;
+	uint32_t mask, offset;      /* of the record in the payload */
+	const _Atomic uint64_t *bank_state;
+	uint64_t expected;          /* of *bank_state: this memory, its owner alive */
+	uint32_t type;              /* whatever the user wants to know of the scalar */
+	uint32_t pad[3];
+};
+static_assert(sizeof(struct ring_quick) == 64, "one line");
+
+static inline void ring_quick_set(struct ring_quick *q, const struct ring *ring, uint32_t alive,
+	uint32_t offset, uint32_t type)
+{
+	if (!ring->slots || (ring->flags & RING_VERIFY))
+		return;
+	*q = (struct ring_quick){ .pulse = ring->pulse, .slots = ring->slots,
+		.slot_bytes = ring->slot_bytes, .mask = ring->mask, .offset = offset,
+		.bank_state = &ring->line->bank_state,
+		.expected = ring->bank_epoch | (uint64_t)alive << 32, .type = type };
+}
+
+/* One attempt at the record of the newest version; q->pulse is not NULL. True: record, *seq and
+ * *epoch are of one commit, and the owner is alive. False: anything else, also "never written";
+ * ring_read() says what. Steps and partners as in ring_read() and slot_copy(). */
+static inline bool ring_quick_read(const struct ring_quick *q, uint64_t record[2], uint64_t *seq,
+	uint32_t *epoch)
+{
+	uint64_t pulse = atomic_load_explicit(q->pulse, memory_order_acquire); /* R2 */
+	const struct slot *slot = (const void *)(q->slots + (pulse & q->mask) * q->slot_bytes);
+	const _Atomic uint64_t *from = (const void *)((const char *)slot->payload + q->offset);
+	uint64_t first = slot_first_look(slot, pulse);
+	*epoch = (uint32_t)atomic_load_explicit(&slot->epoch_length, memory_order_relaxed);
+	record[0] = atomic_load_explicit(from, memory_order_relaxed);
+	record[1] = atomic_load_explicit(from + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_acquire); /* R1, pairs with W1 */
+	*seq = slot_second_look(slot, pulse);
+	if (__builtin_expect(*seq != first || *seq == 0, 0))
+		return false;
+	/* acquire: as in slot_recheck_bank() */
+	return __builtin_expect(atomic_load_explicit(q->bank_state, memory_order_acquire) == q->expected, 1);
+}
 
 #endif

@@ -61,7 +61,7 @@ static void shm_close(struct transport_conn *conn)
 	close(conn->fd);
 	free(conn->banks);
 	free(conn->moved);
-	free(conn->rings);
+	free(conn->rings_memory);
 	free(conn->scratch);
 	free(conn);
 }
@@ -108,6 +108,11 @@ static uint64_t shm_owner_line(const struct transport_conn *conn, uint32_t owner
 	return atomic_load_explicit(&line->bank_state, memory_order_acquire);
 }
 
+static const struct ring *shm_rings(const struct transport_conn *conn)
+{
+	return conn->rings;
+}
+
 static uint64_t shm_counter(const struct transport_conn *conn, uint32_t index)
 {
 	return index < DSM_COUNTERS ?
@@ -141,6 +146,7 @@ const struct transport_ops transport_shm = {
 	.counter = shm_counter,
 	.beat = shm_beat,
 	.newest = shm_newest,
+	.rings = shm_rings,
 	.read = shm_read,
 	.read_at = shm_read_at,
 	.read_step = shm_read_step,

@@ -22,7 +22,8 @@ struct transport_conn {
 	struct control_welcome welcome;
 	const struct view *view;
 	struct shm_bank *banks, *moved; /* per owner: in use; mapped but not yet adopted */
-	struct ring *rings;
+	struct ring *rings;         /* one a group, each in a line of its own */
+	void *rings_memory;
 	uint64_t *scratch;          /* largest marked payload */
 	const struct owner_line *lines;
 	const _Atomic uint32_t *notify;

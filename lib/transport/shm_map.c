@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/lines.h"
 #include "transport/shm.h"
 
 #define PIECE_BYTES_MAX ((uint64_t)1 << 32)
@@ -79,7 +80,7 @@ int shm_ready(struct transport_conn *conn, const struct view *view)
 	conn->view = view;
 	conn->banks = calloc(view->owner_count, sizeof(*conn->banks));
 	conn->moved = calloc(view->owner_count, sizeof(*conn->moved));
-	conn->rings = calloc(view->group_count ? view->group_count : 1, sizeof(*conn->rings));
+	conn->rings = lines_new(view->group_count, &conn->rings_memory);
 	conn->scratch = malloc(largest);
 	if (!conn->banks || !conn->moved || !conn->rings || !conn->scratch)
 		return dsm__fail(-ENOMEM, "no memory for %u groups", view->group_count);

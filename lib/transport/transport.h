@@ -68,6 +68,11 @@ struct transport_ops {
 	/* Newest seq as hinted by the pulse word. Any thread. */
 	uint64_t (*newest)(const struct transport_conn *conn, uint32_t group);
 
+	/* -- reading in place: owner. Optional: NULL where there is no memory to read in place -- */
+	/* One ring a group, for ring_quick_read() without a call through this table; zeros for what is
+	 * not mapped. Valid until close(); what is in it changes only in adopt() and granted(). */
+	const struct ring *(*rings)(const struct transport_conn *conn);
+
 	/* -- reading: owner. One attempt; -EAGAIN torn or not whole, try again; -ESTALE the bank
 	 * moved, ask MAP for it; -ENODATA that bank was never mapped; others are final. -- */
 	/* Newest version's words [offset, offset + bytes) of the payload. */

@@ -24,6 +24,7 @@ struct tally { uint64_t accepted, refused, torn, backwards, commits; };
 struct reader {
 	struct torn_ring shared;
 	const struct torn_row *row;
+	struct ring_quick quick;
 	uint64_t *payload, *scratch;
 	uint64_t floor, next;
 	struct tally tally;
@@ -83,6 +84,19 @@ static void read_newest(struct reader *r, uint64_t offset, uint64_t bytes)
 		judge(r, &meta, offset / 8, bytes / 8);
 }
 
+/* A scalar's record in the middle, as dsm_read() takes it from memory that no network writes. */
+static void read_quick(struct reader *r)
+{
+	struct slot_meta meta = { 0 };
+	if (!ring_quick_read(&r->quick, r->payload, &meta.seq, &meta.epoch)) {
+		r->tally.refused++;
+		return;
+	}
+	meta.time = torn_time(meta.seq); /* it looks at neither */
+	meta.step = meta.seq;
+	judge(r, &meta, r->quick.offset / 8, 2);
+}
+
 /* As a cursor goes: each commit in order; what the ring has lost is jumped over. */
 static void read_next(struct reader *r)
 {
@@ -127,6 +141,9 @@ static void read_once(struct reader *r)
 		break;
 	case PATH_PART: /* one cell's record in the middle, as dsm_read() does */
 		read_newest(r, bytes / 32 * 8, 16);
+		break;
+	case PATH_QUICK:
+		read_quick(r);
 		break;
 	case PATH_AT:
 		read_next(r);
@@ -181,6 +198,7 @@ static int run_row(const struct torn_row *row, double seconds, double longest, u
 	int rc = torn_ring_new(&r.shared, row);
 	if (rc)
 		return rc;
+	ring_quick_set(&r.quick, &r.shared.ring, 1, (uint32_t)(r.shared.ring.payload_bytes / 32 * 8), 0);
 	r.payload = calloc(1, row->slot_bytes);
 	r.scratch = calloc(1, row->slot_bytes);
 	pid_t pid = r.payload && r.scratch ? start_writer(&r) : -1;
@@ -246,7 +264,7 @@ static unsigned make_rows(struct torn_row *rows)
 
 static const char *path_name(const struct torn_row *row)
 {
-	static const char *const names[] = { "newest", "part", "cursor", "step" };
+	static const char *const names[] = { "newest", "part", "quick", "cursor", "step" };
 	return names[row->path];
 }
 
@@ -284,16 +302,21 @@ static int run_all(double seconds, bool full)
 	unsigned n = make_rows(rows);
 	double began = now_s(), turn = 0.01, bound = full ? CONTROL_SECONDS : seconds + 10;
 	struct tally sum = { 0 };
+	bool quick = false, other = false;
 	while (now_s() - began < bound) {
 		for (unsigned i = 0; i < n && now_s() - began < bound; i++) {
 			struct tally one = { 0 };
-			if (!shows(&rows[i]) || run_row(&rows[i], turn, turn, 0, true, &one))
+			bool *shown = rows[i].path == PATH_QUICK ? &quick : &other;
+			if (*shown || !shows(&rows[i]) || run_row(&rows[i], turn, turn, 0, true, &one))
 				continue;
 			fill(&sum, &one);
 			if (!one.torn && !one.backwards)
 				continue;
 			print_row(&rows[i], &one);
-			printf("control %s: a wrong read was accepted after %llu, in %.2f s\n", TORN_CONTROL,
+			*shown = true;
+			if (!other || (!quick && !rows[i].verify))
+				continue; /* the short way for scalars has to show it too */
+			printf("control %s: wrong reads were accepted after %llu, in %.2f s\n", TORN_CONTROL,
 				(unsigned long long)sum.accepted, now_s() - began);
 			return report(1, 0);
 		}

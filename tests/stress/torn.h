@@ -9,7 +9,7 @@
 #define TORN_EPOCH 7u
 #define TORN_SEED UINT64_C(0x5eed0f7041)
 
-enum torn_path { PATH_READ, PATH_PART, PATH_AT, PATH_STEP };
+enum torn_path { PATH_READ, PATH_PART, PATH_QUICK, PATH_AT, PATH_STEP };
 enum torn_writer { WRITE_LOCAL, WRITE_NIC };
 
 /* One combination that is put to the test. */
