@@ -35,6 +35,9 @@ extern "C" {
 #define DSM_EXPORT
 #endif
 
+/** Port of rdma:// and udp:// where none is given. */
+#define DSM_PORT 7461
+
 /** A connection to one engine. Opaque. */
 struct dsm;
 /** A consistent copy of one group. Opaque; owned by the caller. */

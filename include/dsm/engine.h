@@ -81,16 +81,25 @@ struct dsm_engine_options {
 	const struct dsm_clock *clock;
 	void (*log)(const char *text, void *context); /**< one line, no newline; any thread */
 	void *context;
+	/** Serve rdma://…, too: "ADDR[:PORT]" of an RDMA device of this machine, or "*[:PORT]" for
+	 *  all; the port is DSM_PORT by default. NULL = not. A device may come later. There is no
+	 *  authentication yet: whoever reaches that port reads (if `readers` is "*"), sends requests
+	 *  (if `requesters` is "*") and may hold the owners that are marked `network`. Nothing is
+	 *  encrypted. Give it only where the network itself is guarded. */
+	const char *rdma;
 };
 #define DSM_ENGINE_OPTIONS_INIT \
-	{ sizeof(struct dsm_engine_options), 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0 }
+	{ sizeof(struct dsm_engine_options), 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0 }
 
 /** Build the region and start serving shm://NAME. The table may be freed afterwards.
  *  -EADDRINUSE an engine of that name runs already (text names its pid); -ENOMEM, -ENOSPC;
  *  -EINVAL an option out of range; with restore, a damaged state file is no error: the
- *  previous one is used, the log says which and why. */
+ *  previous one is used, the log says which and why; -ENOTSUP `rdma` in a build without it;
+ *  -EADDRINUSE its port is taken. */
 DSM_EXPORT int dsm_engine_open(const struct dsm_table *table,
 	const struct dsm_engine_options *opts, struct dsm_engine **out);
+/** What dsm_engine_open() would refuse about these options, found without opening anything. */
+DSM_EXPORT int dsm_engine_check(const struct dsm_table *table, const struct dsm_engine_options *opts);
 /** Save the state, say good-bye to the clients, free everything. Sets *engine to NULL. An error of
  *  the last save is returned, the engine is closed all the same; -EBUSY: handles of
  *  dsm_engine_attach() are still open, nothing was done. */

@@ -55,11 +55,18 @@ static int take_options(struct dsm_engine *e, const struct dsm_table *table,
 		return dsm__fail(-EINVAL, "\"%s\" is no engine's name: 1 to 64 letters, digits, '_', '-', '.'", name);
 	e->name = strdup(name);
 	e->state_file = o->state_file ? strdup(o->state_file) : NULL;
+	e->rdma = o->rdma ? strdup(o->rdma) : NULL;
 	e->message = malloc(CONTROL_MAX);
 	e->reply = malloc(CONTROL_MAX);
-	if (!e->name || (o->state_file && !e->state_file) || !e->message || !e->reply)
+	if (!e->name || (o->state_file && !e->state_file) || (o->rdma && !e->rdma) || !e->message ||
+	    !e->reply)
 		return dsm__fail(-ENOMEM, "no memory for an engine");
-	int rc = access_parse(o->readers ? o->readers : "*", &e->readers);
+	o->rdma = e->rdma;
+	char host[256];
+	uint16_t port;
+	int rc = e->rdma ? verbs_address(e->rdma, host, sizeof(host), &port) : 0;
+	if (rc == 0)
+		rc = access_parse(o->readers ? o->readers : "*", &e->readers);
 	return rc ? rc : access_parse(o->requesters ? o->requesters : "*", &e->requesters);
 }
 
@@ -96,6 +103,7 @@ static void engine_free(struct dsm_engine *e)
 		s->dead = true;
 	if (e->region && e->holders)
 		server_sweep(e);
+	verbs_stop(e);
 	writer_free(&e->writer);
 	if (e->region)
 		owners_free(e);
@@ -108,6 +116,7 @@ static void engine_free(struct dsm_engine *e)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	free(e->name);
+	free(e->rdma);
 	free(e->state_file);
 	free(e->message);
 	free(e->reply);
@@ -159,6 +168,18 @@ static struct dsm_engine *engine_new(void)
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->save_wanted, NULL);
 	return e;
+}
+
+int dsm_engine_check(const struct dsm_table *table, const struct dsm_engine_options *opts)
+{
+	if (!table)
+		return dsm__fail(-EINVAL, "dsm_engine_check(): null pointer");
+	struct dsm_engine *e = engine_new();
+	if (!e)
+		return dsm__fail(-ENOMEM, "no memory for an engine");
+	int rc = take_options(e, table, opts);
+	engine_free(e);
+	return rc;
 }
 
 int dsm_engine_open(const struct dsm_table *table, const struct dsm_engine_options *opts,
@@ -258,6 +279,7 @@ static void change_over(struct dsm_engine *e, struct region *fresh, struct holde
 	e->holders = holders;
 	e->region = fresh;
 	server_sweep(e);
+	verbs_region_leaves(e);
 	region_free(&old);
 	owners_engine_takes(e);
 }

@@ -73,9 +73,9 @@ struct session_ops {
 	int (*admit)(struct session *s);
 	/* Before the role is granted: whatever the client will write with. NULL = nothing. */
 	int (*grant)(struct session *s, uint32_t owner);
-	/* Ends what grant() made: afterwards nothing that the client sends or sent changes the bank any
-	 * more. NULL: there is no such proof, a process's end or new memory must do. */
-	void (*fence)(struct session *s);
+	/* Ends what grant() made: after 0 nothing that the client sends or sent changes the bank any
+	 * more. NULL or an error: there is no such proof, a process's end or new memory must do. */
+	int (*fence)(struct session *s);
 	/* Now and then. NULL = nothing. */
 	int (*tick)(struct session *s, uint64_t now);
 	/* Connection and session. */
@@ -134,6 +134,8 @@ struct dsm_engine {
 	struct ticket tickets[TICKETS];
 	uint32_t next_ticket;
 	uint64_t tick_ns;           /* of the last tick */
+	char *rdma;
+	struct verbs *verbs;        /* NULL = not served over rdma */
 	unsigned char *message, *reply; /* CONTROL_MAX each */
 	/* saver */
 	pthread_t saver;
@@ -144,6 +146,21 @@ struct dsm_engine {
 
 void engine_log(const struct dsm_engine *engine, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* ---- verbs.c, or verbs_none.c: clients over rdma; all but verbs_address() do nothing without
+ * options.rdma ---- */
+#define SERVER_TAG_VERBS 4u     /* in epoll; see server.c */
+/* Takes "ADDR[:PORT]" apart. -EINVAL; -ENOTSUP in a build without rdma. */
+int verbs_address(const char *text, char *host, size_t room, uint16_t *port);
+/* A machine without a device is served as soon as it has one. -EADDRINUSE. */
+int verbs_start(struct dsm_engine *engine);
+/* After the last session; frees everything. */
+void verbs_stop(struct dsm_engine *engine);
+void verbs_events(struct dsm_engine *engine);
+void verbs_tick(struct dsm_engine *engine, uint64_t now);
+/* Before the memory changes: nobody reaches the old one through a device any more. */
+void verbs_bank_leaves(struct dsm_engine *engine, uint32_t owner);
+void verbs_region_leaves(struct dsm_engine *engine);
 
 /* ---- server.c: the thread ---- */
 int server_start(struct dsm_engine *engine);

@@ -87,6 +87,7 @@ static void owner_ended(struct dsm_engine *e, uint32_t owner, uint32_t state)
 
 static int move_bank(struct dsm_engine *e, uint32_t owner)
 {
+	verbs_bank_leaves(e, owner);
 	int rc = takeover_move_bank(e->region, owner);
 	if (rc == 0)
 		region_count(e->region, COUNTER_BANKS_MOVED, 1);
@@ -98,12 +99,8 @@ static int move_bank(struct dsm_engine *e, uint32_t owner)
 static int fence(struct dsm_engine *e, uint32_t owner)
 {
 	struct holder *h = &e->holders[owner];
-	bool cut = h->session && h->session->ops->fence;
-	int rc = 0;
-	if (cut)
-		h->session->ops->fence(h->session);
-	else
-		rc = move_bank(e, owner);
+	bool cut = h->session && h->session->ops->fence && h->session->ops->fence(h->session) == 0;
+	int rc = cut ? 0 : move_bank(e, owner);
 	if (rc)
 		return rc;
 	if (h->session) {
@@ -227,9 +224,9 @@ void owners_session_gone(struct session *s, bool bye)
 		return;
 	uint32_t owner = s->owner;
 	struct holder *h = &e->holders[owner];
-	if (s->ops->fence)
-		s->ops->fence(s);
-	if (bye || s->inproc)
+	if (s->ops->fence && s->ops->fence(s))
+		h->session = NULL; /* no proof: the next claim takes new memory */
+	else if (bye || s->inproc)
 		owner_ended(e, owner, DSM_VACANT);
 	else if (s->ops->fence)
 		owner_ended(e, owner, DSM_DEAD); /* it writes no more, wherever it is */

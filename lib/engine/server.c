@@ -134,6 +134,7 @@ static void tick(struct dsm_engine *e)
 		if ((!s->greeted && now - s->since_ns > HELLO_DEADLINE_NS) ||
 		    (!s->dead && s->ops->tick && s->ops->tick(s, now)))
 			server_drop(s);
+	verbs_tick(e, now);
 	requests_tick(e, now);
 	if (e->state_file && e->options.save_interval_ms && now >= e->save_due_ns) {
 		e->save_due_ns = now + e->options.save_interval_ms * UINT64_C(1000000);
@@ -149,6 +150,8 @@ static void handle(struct dsm_engine *e, const struct epoll_event *ev)
 		local_accept(e);
 	else if (tag == TAG_TIMER)
 		tick(e);
+	else if (tag == SERVER_TAG_VERBS)
+		verbs_events(e);
 	else if ((tag & 7) == TAG_PIDFD)
 		owners_tick(e, clock_now(e->clock), false);
 	else if (tag != TAG_STOP)
@@ -193,6 +196,8 @@ int server_start(struct dsm_engine *e)
 	every.it_interval.tv_sec = e->options.tick_ms / 1000;
 	every.it_value = every.it_interval;
 	int rc = local_listen(e);
+	if (rc == 0)
+		rc = verbs_start(e);
 	if (rc)
 		return rc;
 	e->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

@@ -10,6 +10,7 @@
 #define RECV_BIT ((uint64_t)1 << 32)    /* of wr_id: else a SEND */
 #define POLL_A_TIME 16
 #define POLLS_MAX 64
+#define TURNS_MAX 8
 
 static int lost(struct endpoint *ep, int error)
 {
@@ -197,6 +198,7 @@ static int take_frame(struct endpoint *ep, void *message, size_t room)
 
 int endpoint_recv(struct endpoint *ep, void *message, size_t room)
 {
+	uint32_t turns = 0;
 	do {
 		reap(ep);
 		int rc = 0;
@@ -207,6 +209,7 @@ int endpoint_recv(struct endpoint *ep, void *message, size_t room)
 			return rc;
 		if (ep->broken)
 			return ep->broken;
-	} while (rearm(ep));
+		/* a peer that never stops must not keep us here: the descriptor stays readable */
+	} while (++turns < TURNS_MAX && rearm(ep));
 	return -EAGAIN;
 }

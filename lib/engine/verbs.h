@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Clients over RDMA, the engine's side: verbs.c listens and takes what the RDMA CM brings,
+ * verbs_session.c is one client, verbs_device.c what a device's clients may read. Everything
+ * runs under engine->lock; nothing here stops the engine: what the library refuses is counted
+ * and logged, the client it concerns is dropped.
+ */
+#ifndef DSM_LIB_ENGINE_VERBS_H
+#define DSM_LIB_ENGINE_VERBS_H
+
+#include "engine/engine.h"
+#include "rdma/device.h"
+#include "rdma/endpoint.h"
+#include "rdma/rc.h"
+
+#define VERBS_LINGER_NS (500 * UINT64_C(1000000)) /* for a last message to be acknowledged */
+#define VERBS_LINGERING_MAX 64u
+#define VERBS_STUCK_NS (30 * UINT64_C(1000000000)) /* a client that takes nothing for so long is cut off */
+
+/* One RDMA device. Its protection domain holds the clients' control and read pairs; what can be
+ * reached in it from outside is registered for REMOTE_READ and nothing else. */
+struct device {
+	struct ibv_context *verbs;
+	struct ibv_pd *pd;
+	struct ibv_mr *base;        /* header and directory */
+	struct ibv_mr **banks;      /* one an owner, registered when somebody asks */
+	uint32_t bank_count;
+	struct rdma_cm_id *sentinel; /* bound to the device, so that its removal is heard of without clients */
+	uint32_t remotes;
+	bool gone;
+	struct device *next;
+};
+
+struct remote;
+/* One queue pair and its CM id. `id->context` of every id but listener and sentinels. */
+struct pair {
+	struct remote *remote;
+	struct rdma_cm_id *id;
+	struct ibv_qp *qp;
+	int access;                 /* what it must allow */
+};
+
+struct remote {
+	struct session session;     /* first: they are cast into each other */
+	struct device *device;
+	struct endpoint ep;
+	struct pair pairs[VERBS_WRITE]; /* by kind - 1 */
+	uint8_t token[VERBS_TOKEN_BYTES];
+	struct ibv_pd *own_pd;      /* of an owner: exactly one registration lies in it, the own bank */
+	struct ibv_mr *own;
+	bool violated;              /* reached where it may not */
+	uint64_t probed_ns, taken_ns, linger_until_ns;
+	char address[64];
+	struct remote *next_lingering;
+};
+
+struct verbs {
+	char host[256];             /* "*" = every address */
+	uint16_t port;
+	struct rdma_event_channel *channel;
+	struct rdma_cm_id *listener;
+	bool listener_held;         /* its device counts us */
+	struct device *devices;
+	struct remote *lingering;
+	uint32_t lingering_count;
+	uint64_t try_ns;            /* of the next try to listen */
+	char said[256];             /* last trouble logged */
+};
+
+/* Counts what the library refused; logs dsm_error() unless that was the last said. */
+void verbs_trouble(struct dsm_engine *e);
+
+/* ---- verbs_device.c ---- */
+/* The device of an id, opened when it is new. */
+int device_get(struct dsm_engine *e, struct rdma_cm_id *id, struct device **out);
+int device_base(struct dsm_engine *e, struct device *d);
+/* Where and by which key a bank can be read; all 0 if the device does not take it. */
+void device_bank(struct dsm_engine *e, struct device *d, uint32_t owner, struct control_bank *out);
+void device_bank_leaves(struct device *d, uint32_t owner);
+/* What belongs to the present region. */
+void device_forget_region(struct device *d);
+/* No remote is left on it. `removed`: it goes away, nothing of it may stay open. */
+void device_close(struct dsm_engine *e, struct device *d, bool removed);
+
+/* ---- verbs_session.c ---- */
+extern const struct session_ops remote_ops;
+/* On CONNECT_REQUEST, by kind; 0 accepted, or an errno for the REJ with its text. The id is the
+ * remote's if 0 is returned. */
+int remote_open(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_conn_param *asked,
+	const struct verbs_request *request);
+int remote_join(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_conn_param *asked,
+	const struct verbs_request *request);
+void pair_close(struct pair *pair);
+/* Everything at once: also one that lingers and was taken out of that list. */
+void remote_destroy(struct remote *r);
+/* True: its last messages are on their way, or were given up. */
+bool remote_settled(struct remote *r);
+
+#endif
