@@ -84,6 +84,23 @@ static uint64_t generation_of(const struct dsm *dsm)
 	return dsm->link->welcome.generation;
 }
 
+/* Where to start must not be a hint: a torn one, too high, would leave out what was never lost. Only
+ * of arrays, which are not worth reading for it, the hint is taken. */
+static int newest_now(struct dsm *dsm, struct dsm_group group, uint32_t index, uint64_t *seq)
+{
+	struct dsm_frame *frame = NULL;
+	*seq = dsm->ops->newest(dsm->conn, index);
+	if (dsm->link->view.groups[index].payload_bytes > READ_CELL_MAX)
+		return 0;
+	int rc = dsm_frame_new(dsm, group, &frame);
+	if (rc == 0)
+		rc = dsm_snapshot(dsm, group, frame);
+	if (rc == 0)
+		*seq = frame->meta.seq;
+	dsm_frame_free(&frame);
+	return rc;
+}
+
 int dsm_cursor_open(struct dsm *dsm, struct dsm_group group, uint64_t since_seq,
 	struct dsm_cursor **out)
 {
@@ -96,7 +113,11 @@ int dsm_cursor_open(struct dsm *dsm, struct dsm_group group, uint64_t since_seq,
 	struct dsm_cursor *cursor = calloc(1, sizeof(*cursor));
 	if (!cursor)
 		return dsm__fail(-ENOMEM, "no memory for a cursor");
-	uint64_t newest = dsm->ops->newest(dsm->conn, index);
+	uint64_t newest;
+	if ((rc = newest_now(dsm, group, index, &newest)) != 0) {
+		free(cursor);
+		return rc;
+	}
 	uint32_t slots = dsm->link->view.groups[index].slots;
 	cursor->dsm = dsm;
 	cursor->group = group;

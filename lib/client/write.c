@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/handle.h"
+#include "core/step.h"
 
 /* ---- the writer's sink: the handle's transport ---- */
 
@@ -36,7 +37,10 @@ static int sink_load(void *context, uint32_t group, uint64_t *image, struct slot
 static uint64_t sink_step(void *context)
 {
 	struct dsm *dsm = context;
-	return dsm->ops->step_complete(dsm->conn, dsm->link->welcome.owner);
+	uint64_t step = STEP_TORN;
+	for (uint32_t i = 0; i < dsm->tries && step == STEP_TORN; i++)
+		step = dsm->ops->step_complete(dsm->conn, dsm->link->welcome.owner);
+	return step;
 }
 
 const struct writer_sink write_sink = { sink_publish, sink_complete, sink_load, sink_step };

@@ -142,7 +142,8 @@ struct bank_header {
 	uint64_t generation;
 	uint8_t pad0[40];
 	_Atomic uint64_t step_complete; /* written by the owner, release, after a step's last group */
-	uint8_t pad1[56];
+	_Atomic uint64_t step_check;    /* of step_complete: core/step.h */
+	uint8_t pad1[48];
 	_Atomic uint64_t owner_tick;    /* owner's heartbeat, written by its slow path */
 	uint8_t pad2[56];
 };

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading a ring beyond the single copy of slot.h: newest, exact and by step. */
 #include "core/slot.h"
+#include "core/step.h"
 
 #include <string.h>
+
+static bool ring_goes_on(const struct ring *ring, uint64_t seq)
+{
+	return ring->mask >= 0xff &&
+		atomic_load_explicit(&slot_at(ring, seq + 1)->seq, memory_order_relaxed) > seq;
+}
 
 int ring_read_verified(const struct ring *ring, uint64_t offset, uint64_t bytes,
 	uint64_t *to, uint64_t *scratch, struct slot_meta *meta)
@@ -11,7 +18,9 @@ int ring_read_verified(const struct ring *ring, uint64_t offset, uint64_t bytes,
 	int rc = slot_verify(ring, pulse, scratch, meta);
 	if (rc == -ESTALE)
 		return rc;
-	if (rc || meta->seq < pulse)
+	/* The pulse of a marked bank is a hint that may be torn: too low or too high by the low byte
+	 * at a carry. Too low by less than K it would name a whole slot, though not the newest. */
+	if (rc || meta->seq != pulse || ring_goes_on(ring, pulse))
 		rc = ring_newest_verified(ring, scratch, meta);
 	if (rc == 0 && (offset || to != scratch))
 		memmove(to, (const char *)scratch + offset, bytes);
@@ -65,9 +74,25 @@ int ring_read_at(const struct ring *ring, uint64_t seq, uint64_t *to, struct slo
 	return slot_copy(ring, seq, 0, ring->payload_bytes, to, meta);
 }
 
+/* Where to begin: what the pulse says, or, where a network may write it, what verifies. */
+static int newest_seq(const struct ring *ring, uint64_t *payload, uint64_t *seq)
+{
+	struct slot_meta meta;
+	if (!(ring->flags & RING_VERIFY)) {
+		*seq = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
+		return 0;
+	}
+	int rc = ring_newest_verified(ring, payload, &meta);
+	*seq = rc ? 0 : meta.seq;
+	return rc;
+}
+
 int ring_read_step(const struct ring *ring, uint64_t step, uint64_t *to, struct slot_meta *meta)
 {
-	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
+	uint64_t pulse;
+	int found = newest_seq(ring, to, &pulse);
+	if (found || step == STEP_TORN)
+		return found ? found : -EAGAIN;
 	if (pulse == 0)
 		return ring_read_empty(ring, ring->payload_bytes, to, meta);
 	for (uint64_t back = 0; back <= ring->mask && back < pulse; back++) {

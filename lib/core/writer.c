@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/step.h"
 
 int writer_init(struct writer *w, const struct view *view, uint32_t owner, uint32_t epoch,
 	const struct writer_sink *sink, void *context)
@@ -20,6 +21,10 @@ int writer_init(struct writer *w, const struct view *view, uint32_t owner, uint3
 		return dsm__fail(-ENOMEM, "no memory for %u groups", o->group_count);
 	}
 	w->step = sink->step(context);
+	if (w->step == STEP_TORN) {
+		writer_free(w);
+		return dsm__fail(-EAGAIN, "the owner's last step cannot be read");
+	}
 	return 0;
 }
 

@@ -19,7 +19,7 @@ static int own_complete(void *context, uint64_t step, const uint32_t *groups, ui
 	struct region *r = context;
 	const struct directory_owner *o = &r->view.owners[r->view.groups[groups[0]].owner];
 	struct bank_header *bank = (void *)(r->base + o->bank_offset);
-	atomic_store_explicit(&bank->step_complete, step, memory_order_release);
+	step_store(bank, r->generation, step);
 	atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence of the waiting side */
 	region_wake(r, groups, n);
 	return 0;

@@ -60,6 +60,14 @@ static bool process_exited(const struct holder *h)
 	return h->pidfd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
 }
 
+/* Its last commits may have landed without the NOTIFY that follows them. */
+static void wake_all(struct region *r, uint32_t owner)
+{
+	const struct directory_owner *o = &r->view.owners[owner];
+	for (uint32_t g = o->first_group; g < o->first_group + o->group_count; g++)
+		region_wake(r, &g, 1);
+}
+
 /* Steps scrub and pulse, after a fence. */
 static void clean_up(struct dsm_engine *e, uint32_t owner, uint32_t state)
 {
@@ -68,6 +76,7 @@ static void clean_up(struct dsm_engine *e, uint32_t owner, uint32_t state)
 	region_count(e->region, COUNTER_TAKEOVERS, 1);
 	atomic_fetch_add_explicit(&e->region->lines[owner].takeovers, 1, memory_order_relaxed);
 	takeover_set_state(e->region, owner, state, 0);
+	wake_all(e->region, owner);
 	requests_owner_gone(e, owner);
 }
 

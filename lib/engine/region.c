@@ -131,6 +131,8 @@ void region_init_bank(struct region *r, uint32_t owner, uint32_t bank_epoch)
 	b->owner = owner;
 	b->bank_epoch = bank_epoch;
 	b->generation = r->generation;
+	if (atomic_load_explicit(&b->step_complete, memory_order_relaxed) == 0)
+		step_store(b, r->generation, 0);
 }
 
 void region_point_rings(struct region *r, uint32_t owner)

@@ -6,6 +6,7 @@
 
 #include "core/directory.h"
 #include "core/slot.h"
+#include "core/step.h"
 #include "core/writer.h"
 #include "engine/table.h"
 

@@ -11,11 +11,11 @@
 #include "core/error.h"
 #include "engine/region.h"
 
-static bool slot_holds(const struct region *r, const struct ring *ring, uint64_t index)
+static bool slot_holds(const struct region *r, const struct ring *ring, uint64_t index,
+	struct slot_meta *meta)
 {
-	struct slot_meta meta;
 	/* the engine's own view: the bank it has mapped is by definition the right one */
-	int rc = slot_verify(ring, index, r->scratch, &meta);
+	int rc = slot_verify(ring, index, r->scratch, meta);
 	return rc == 0 || rc == -ESTALE;
 }
 
@@ -24,29 +24,48 @@ static uint64_t slot_seq(const struct ring *ring, uint64_t index)
 	return atomic_load_explicit(&slot_at(ring, index)->seq, memory_order_relaxed);
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* One ring; *step becomes the newest step in it, if that is newer. */
+static uint32_t scrub_ring(struct region *r, const struct ring *ring, uint64_t *step)
+{
+	uint32_t scrubbed = 0;
+	uint64_t newest = 0;
+	struct slot_meta meta;
+	for (uint64_t i = 0; i <= ring->mask; i++) {
+		struct slot *slot = slot_at(ring, i);
+		if (slot_seq(ring, i) == 0 &&
+		    atomic_load_explicit(&slot->check, memory_order_relaxed) == 0)
+			continue;
+		if (slot_holds(r, ring, i, &meta)) {
+			newest = larger(newest, meta.seq);
+			*step = larger(*step, meta.step);
+			continue;
+		}
+		atomic_store_explicit(&slot->seq, 0, memory_order_relaxed);
+		atomic_thread_fence(memory_order_release); /* W1: invalid before it changes */
+		atomic_store_explicit(&slot->check, 0, memory_order_relaxed);
+		scrubbed++;
+	}
+	atomic_store_explicit(ring->pulse, newest, memory_order_release);
+	return scrubbed;
+}
+
+/* `step complete` that does not verify was being written when its owner died; that comes after
+ * the last group of its step, so the newest step in the rings is whole, and is the one. */
 uint32_t takeover_scrub(struct region *r, uint32_t owner)
 {
 	const struct directory_owner *o = &r->view.owners[owner];
+	struct bank_header *bank = (void *)(r->base + o->bank_offset);
 	uint32_t scrubbed = 0;
-	for (uint32_t g = o->first_group; g < o->first_group + o->group_count; g++) {
-		const struct ring *ring = &r->rings[g];
-		uint64_t newest = 0;
-		for (uint64_t i = 0; i <= ring->mask; i++) {
-			struct slot *slot = slot_at(ring, i);
-			if (slot_seq(ring, i) == 0 &&
-			    atomic_load_explicit(&slot->check, memory_order_relaxed) == 0)
-				continue;
-			if (slot_holds(r, ring, i)) {
-				newest = slot_seq(ring, i) > newest ? slot_seq(ring, i) : newest;
-				continue;
-			}
-			atomic_store_explicit(&slot->seq, 0, memory_order_relaxed);
-			atomic_thread_fence(memory_order_release); /* W1: invalid before it changes */
-			atomic_store_explicit(&slot->check, 0, memory_order_relaxed);
-			scrubbed++;
-		}
-		atomic_store_explicit(ring->pulse, newest, memory_order_release);
-	}
+	uint64_t step = 0;
+	for (uint32_t g = o->first_group; g < o->first_group + o->group_count; g++)
+		scrubbed += scrub_ring(r, &r->rings[g], &step);
+	if (step_look(bank, r->generation) == STEP_TORN)
+		step_store(bank, r->generation, step);
 	return scrubbed;
 }
 
@@ -75,8 +94,7 @@ static void copy_newest(struct region *r, uint32_t owner, unsigned char *fresh)
 	const struct directory_owner *o = &r->view.owners[owner];
 	const struct bank_header *from = (void *)(r->base + o->bank_offset);
 	struct bank_header *to = (void *)fresh;
-	atomic_store_explicit(&to->step_complete,
-		atomic_load_explicit(&from->step_complete, memory_order_relaxed), memory_order_relaxed);
+	step_store(to, r->generation, atomic_load_explicit(&from->step_complete, memory_order_relaxed));
 	for (uint32_t g = o->first_group; g < o->first_group + o->group_count; g++) {
 		struct ring ring = r->rings[g];
 		struct slot_meta meta;

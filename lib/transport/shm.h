@@ -5,6 +5,7 @@
 #define DSM_LIB_TRANSPORT_SHM_H
 
 #include "core/piece.h"
+#include "core/step.h"
 #include "transport/channel.h"
 #include "transport/transport.h"
 

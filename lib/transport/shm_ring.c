@@ -41,7 +41,8 @@ uint64_t shm_step_complete(const struct transport_conn *conn, uint32_t owner)
 {
 	const struct bank_header *bank = conn->banks[owner].piece.at;
 	/* pairs with the release in shm_complete(): all groups of the step are there */
-	return bank ? atomic_load_explicit(&bank->step_complete, memory_order_acquire) : 0;
+	return bank ? step_load(bank, conn->welcome.generation,
+		conn->view->owners[owner].flags & OWNER_NETWORK) : 0;
 }
 
 static _Atomic uint32_t *waiters_of(const struct transport_conn *conn, uint32_t group)
@@ -74,12 +75,25 @@ void shm_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
 	atomic_fetch_sub_explicit(waiters, 1, memory_order_relaxed);
 }
 
+/* Of a marked bank the check decides here as everywhere: a NIC writes a slot's words in any order. */
+static int borrow_verified(struct transport_conn *conn, const struct ring *ring, uint64_t offset,
+	const void **data, struct slot_meta *meta)
+{
+	int rc = ring_read_verified(ring, 0, 0, conn->scratch, conn->scratch, meta);
+	if (rc)
+		return rc;
+	*data = (const char *)slot_at(ring, meta->seq)->payload + offset;
+	return meta->seq ? 0 : -ENODATA;
+}
+
 int shm_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
 	struct slot_meta *meta)
 {
 	if (NOT_MAPPED(conn, group))
 		return -ENODATA;
 	const struct ring *ring = &conn->rings[group];
+	if (ring->flags & RING_VERIFY)
+		return borrow_verified(conn, ring, offset, data, meta);
 	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
 	const struct slot *slot = slot_at(ring, pulse);
 	if (pulse == 0)
@@ -95,6 +109,10 @@ int shm_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq)
 	const struct ring *ring = &conn->rings[group];
 	struct slot_meta meta;
 	atomic_thread_fence(memory_order_acquire); /* R1, pairs with W1 */
+	if (ring->flags & RING_VERIFY) {
+		int rc = slot_verify(ring, seq, conn->scratch, &meta);
+		return rc == 0 && meta.seq != seq ? -EAGAIN : rc;
+	}
 	if (atomic_load_explicit(&slot_at(ring, seq)->seq, memory_order_relaxed) != seq)
 		return -EAGAIN;
 	return slot_recheck_bank(ring, &meta);
@@ -155,7 +173,7 @@ int shm_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
 	const uint32_t *groups, uint32_t n)
 {
 	struct bank_header *bank = conn->banks[owner].piece.at;
-	atomic_store_explicit(&bank->step_complete, step, memory_order_release);
+	step_store(bank, conn->welcome.generation, step);
 	/* pairs with the fence in shm_wait(), for the waiter counts; and with the one in
 	 * takeover_move_bank(): either the engine's copy has this commit, or we see that the bank
 	 * has moved and do not acknowledge it */
