@@ -42,12 +42,7 @@ static int open_engine(struct worker *w, const char *line)
 	opts.name = strcmp(name, "-") ? name : NULL;
 	opts.tick_ms = rdma ? 20 : 0; /* an emulated machine is slow */
 	opts.lease_ms = rdma ? 1000 : 0;
-#ifdef FIXTURE_HAS_RDMA
 	opts.rdma = rdma ? address : NULL;
-#else
-	if (rdma)
-		return -ENOTSUP;
-#endif
 	snprintf(w->name, sizeof(w->name), "%s", name);
 	return fixture_engine_of(flags, &opts, w->name, &w->engine);
 }

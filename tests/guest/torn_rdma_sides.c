@@ -57,11 +57,7 @@ int torn_engine(struct torn_board *board, bool rdma)
 	opts.name = board->name;
 	opts.tick_ms = 50;
 	opts.lease_ms = 5000; /* an emulated machine under load */
-#ifdef FIXTURE_HAS_RDMA
 	opts.rdma = rdma ? strstr(board->uri, "://") + 3 : NULL;
-#else
-	(void)rdma;
-#endif
 	int rc = make_table(&table);
 	if (rc == 0)
 		rc = dsm_engine_open(table, &opts, &engine);

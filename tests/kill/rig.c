@@ -141,9 +141,7 @@ void rig_run_engine(bool saves)
 	o.lease_ms = LEASE_MS;
 	o.state_file = board->state[0] ? board->state : NULL;
 	o.restore = board->state[0] != 0;
-#ifdef FIXTURE_HAS_RDMA
 	o.rdma = board->rdma[0] ? board->rdma : NULL;
-#endif
 	o.log = say_log;
 	own.owner = "engine";
 	if (!rig_check(make_table(&table) == 0 && dsm_engine_open(table, &o, &engine) == 0 &&
