@@ -42,12 +42,17 @@ void dsm__point_arm(const char *spec)
 	arm(spec);
 }
 
-void dsm__point(const char *name)
+bool dsm__point_is(const char *name)
 {
 	pthread_once(&once, arm_from_environment);
 	if (kill_at == 0 || strcmp(name, armed_name) != 0)
-		return;
-	if (atomic_fetch_add_explicit(&passages, 1, memory_order_relaxed) + 1 == kill_at)
+		return false;
+	return atomic_fetch_add_explicit(&passages, 1, memory_order_relaxed) + 1 == kill_at;
+}
+
+void dsm__point(const char *name)
+{
+	if (dsm__point_is(name))
 		raise(SIGKILL);
 }
 

@@ -17,6 +17,9 @@ DSM_EXPORT void dsm__point(const char *name);
  * the passages so far. NULL: no point kills. Not while other threads pass points. */
 DSM_EXPORT void dsm__point_arm(const char *spec);
 
+/* The same place in the program, which then dies in its own way: true at that passage. */
+DSM_EXPORT bool dsm__point_is(const char *name);
+
 /* A negative control: from now on this process takes every slot for one that verifies. */
 DSM_EXPORT void dsm__ignore_check(bool ignore);
 DSM_EXPORT bool dsm__check_ignored(void);
