@@ -138,6 +138,16 @@ static int shake_hands(struct link *link, struct dsm *dsm, uint64_t deadline)
 	return rc;
 }
 
+/* As somebody would write it who wants exactly this one. */
+static void name_link(struct link *link, const struct uri *uri)
+{
+	bool six = strchr(uri->host, ':') != NULL;
+	int n = snprintf(link->uri, sizeof(link->uri), "%s://%s%s%s", link->ops->scheme, six ? "[" : "",
+		uri->host, six ? "]" : "");
+	if (uri->port && n > 0 && (size_t)n < sizeof(link->uri))
+		snprintf(link->uri + n, sizeof(link->uri) - (size_t)n, ":%u", uri->port);
+}
+
 /* One transport, one try. */
 static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint64_t deadline,
 	struct link **out)
@@ -147,7 +157,7 @@ static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint6
 	if (!link)
 		return dsm__fail(-ENOMEM, "no memory for a connection");
 	link->ops = ops;
-	snprintf(link->uri, sizeof(link->uri), "%s://%s", ops->scheme, dsm->uri.host);
+	name_link(link, &dsm->uri);
 	if (dsm->inproc) {
 		int fd = dsm->inproc->channel(dsm->inproc->context);
 		rc = fd < 0 ? fd : shm_adopt_channel(fd, dsm->inproc->own_memory,
@@ -171,7 +181,7 @@ static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint6
 /* Without a scheme: each in turn, and the text says what each answered. */
 static int try_all(struct dsm *dsm, uint64_t deadline, struct link **out)
 {
-	char tried[400] = "";
+	char tried[360] = "";
 	size_t used = 0;
 	int first = 0;
 	const struct transport_ops *ops;
@@ -182,13 +192,15 @@ static int try_all(struct dsm *dsm, uint64_t deadline, struct link **out)
 				used ? "; before it " : "", tried);
 			return 0;
 		}
-		if (!first || first == -ENOENT)
+		/* of "not here" and "no such device" the first says what is meant */
+		if (!first || (first == -ENOENT && rc != -ENODEV))
 			first = rc;
 		int n = snprintf(tried + used, sizeof(tried) - used, "%s%s", used ? "; " : "", dsm_error());
 		used += n > 0 && (size_t)n < sizeof(tried) - used ? (size_t)n : 0;
 	}
-	return dsm__fail(first, "no engine at \"%s\": %s. rdma and udp are not in this build. "
-		"Is dsmd running? See `dsm --help`", dsm->uri.host, tried);
+	return dsm__fail(first, "no engine at \"%s\": %s. %s not in this build. "
+		"Is dsmd running? See `dsm --help`", dsm->uri.host, tried,
+		transport_find("rdma") ? "udp is" : "rdma and udp are");
 }
 
 int link_open(struct dsm *dsm, uint32_t timeout_ms, struct link **out)
@@ -197,9 +209,11 @@ int link_open(struct dsm *dsm, uint32_t timeout_ms, struct link **out)
 	if (dsm->any_scheme && !dsm->inproc)
 		return try_all(dsm, deadline, out);
 	const struct transport_ops *ops = dsm->inproc ? &transport_shm : transport_find(dsm->uri.scheme);
+	if (!ops && strcmp(dsm->uri.scheme, "rdma") == 0)
+		return dsm__fail(-ENOTSUP, "%s: this build has no rdma", "rdma://");
 	if (!ops)
-		return dsm__fail(-ENOTSUP, "%s://: no such transport in this build; it has shm://",
-			dsm->uri.scheme);
+		return dsm__fail(-ENOTSUP, "%s://: no such transport in this build; it has shm://%s",
+			dsm->uri.scheme, transport_find("rdma") ? " and rdma://" : "");
 	int rc = try_transport(dsm, ops, deadline, out);
 	if (rc == 0)
 		snprintf((*out)->reason, sizeof((*out)->reason), "%s",

@@ -85,7 +85,7 @@ static __attribute__((noinline)) int attempts_go_on(struct dsm *dsm, struct atte
 			rc = floor_moves(&dsm->seen[a->group], meta);
 		if (rc == 0)
 			return 0;
-		if (i >= SPIN_TRIES && clock_now(dsm->clock) >= deadline)
+		if (clock_now(dsm->clock) >= deadline)
 			return dsm__fail(-ETIMEDOUT, "%s: no whole version within %u ms",
 				view_text(&dsm->link->view, dsm->link->view.groups[a->group].name),
 				dsm->call_timeout_ms);

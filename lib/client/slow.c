@@ -16,6 +16,7 @@
 #define BACKOFF_FIRST_MS 20u
 #define BACKOFF_MAX_MS 1000u
 #define REATTACH_TRY_MS 250u
+#define REATTACH_FAR_MS 2000u   /* over a network: several round trips, some of them lost */
 #define MESSAGES_A_PASS 256
 
 struct link *slow_link(struct dsm *dsm)
@@ -143,7 +144,9 @@ void slow_reattach(struct dsm *dsm)
 	pthread_mutex_unlock(&dsm->lock);
 	if (!due)
 		return;
-	int rc = link_open(dsm, REATTACH_TRY_MS, &link); /* outside the lock: it may block */
+	bool near = dsm->inproc || strcmp(dsm->uri.scheme, "shm") == 0;
+	/* outside the lock: it may block */
+	int rc = link_open(dsm, near ? REATTACH_TRY_MS : REATTACH_FAR_MS, &link);
 	pthread_mutex_lock(&dsm->lock);
 	if (rc == 0) {
 		slow_install(dsm, link);
@@ -323,6 +326,10 @@ void slow_step(struct dsm *dsm)
 	struct link *link = slow_link(dsm);
 	if (!dsm->lost)
 		watch_engine(dsm, link, now);
+	else
+		link->ops->gone(link->conn);
+	if (dsm->link && link != dsm->link) /* its successor waits for the owner's thread */
+		dsm->link->ops->gone(dsm->link->conn);
 	dsm->pass_ns = now;
 	if (link == dsm->link) { /* else sizes are those of a table not yet adopted */
 		watch_owners(dsm, link);

@@ -55,14 +55,17 @@ void rc_reject(struct rdma_cm_id *id, int status, const char *text);
 int rc_channel(struct rdma_event_channel **out);
 int rc_resolve(struct rdma_event_channel *channel, const char *host, uint16_t port,
 	uint32_t timeout_ms, struct rdma_cm_id **out);
+/* The same to an address that is known. */
+int rc_resolve_to(struct rdma_event_channel *channel, struct sockaddr *to, uint32_t timeout_ms,
+	struct rdma_cm_id **out);
 /* Connects, pair to RTS. *reads: how many READs may be outstanding. -ECONNREFUSED nobody listens;
  * a REJ of ours gives its status with its text. */
 int rc_connect(struct rdma_cm_id *id, struct ibv_qp *qp, const struct verbs_request *request,
 	uint32_t timeout_ms, struct verbs_reply *reply, uint32_t *reads);
-/* Events that came on a channel of connected ids, not blocking. 0 nothing that matters;
- * -ECONNRESET one was disconnected; -ENODEV the device is being removed: release everything on
- * it at once. */
-int rc_events(struct rdma_event_channel *channel);
+/* The next event of connected ids, not blocking. -EAGAIN there is none; 0 one that does not matter;
+ * -ECONNRESET *id was disconnected; -ENODEV its device is being removed: release everything on it
+ * at once, the removal waits for it. *id may be compared, and is not to be used. */
+int rc_event(struct rdma_event_channel *channel, struct rdma_cm_id **id);
 
 /* A completion's status as negative errno: what a caller may do next depends on nothing else. */
 int rc_wc_error(enum ibv_wc_status status);

@@ -131,6 +131,13 @@ int rc_resolve(struct rdma_event_channel *channel, const char *host, uint16_t po
 	return rc;
 }
 
+int rc_resolve_to(struct rdma_event_channel *channel, struct sockaddr *to, uint32_t timeout_ms,
+	struct rdma_cm_id **out)
+{
+	return resolve_one(channel, "the engine", to,
+		clock_now(&clock_system) + timeout_ms * UINT64_C(1000000), out);
+}
+
 /* ---- connecting ---- */
 
 static int rejected(const struct rdma_cm_event *event)
@@ -205,14 +212,13 @@ int rc_connect(struct rdma_cm_id *id, struct ibv_qp *qp, const struct verbs_requ
 	return rc;
 }
 
-int rc_events(struct rdma_event_channel *channel)
+int rc_event(struct rdma_event_channel *channel, struct rdma_cm_id **id)
 {
 	struct rdma_cm_event *event;
-	int rc = 0;
-	for (int i = 0; i < 64 && rdma_get_cm_event(channel, &event) == 0; i++) {
-		int one = ended(event);
-		rc = rc == -ENODEV || one == 0 ? rc : one;
-		rdma_ack_cm_event(event);
-	}
+	if (rdma_get_cm_event(channel, &event))
+		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -ENODEV;
+	int rc = ended(event);
+	*id = event->id;
+	rdma_ack_cm_event(event);
 	return rc;
 }

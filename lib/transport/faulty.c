@@ -105,6 +105,7 @@ PASS0C(int, fd)
 PASS0(int, adopt)
 PASS0C(const struct region_header *, header)
 
+static void f_gone(struct transport_conn *c) { of(c)->ops->gone(of(c)->conn); }
 static int f_recv(struct transport_conn *c, void *m, size_t n) { return of(c)->ops->recv(of(c)->conn, m, n); }
 static int f_open(struct transport_conn *c, const struct control_welcome *w, const void **d, uint64_t *n)
 { return of(c)->ops->open(of(c)->conn, w, d, n); }
@@ -133,16 +134,17 @@ static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_f
 { return of(c)->ops->loan_end(of(c)->conn, g, f); }
 
 /* A table a scheme, so that the handle still names the transport it really uses. */
-static const struct transport_ops faulty_shm = {
-	.size = sizeof(struct transport_ops), .scheme = "shm",
-	.close = f_close, .fd = f_fd, .send = f_send, .recv = f_recv, .open = f_open,
-	.ready = f_ready, .inherit = f_inherit, .mapped = f_mapped, .adopt = f_adopt, .pulse = f_pulse, .header = f_header,
-	.owner_line = f_owner_line, .counter = f_counter, .beat = f_beat, .newest = f_newest,
-	.read = f_read, .read_at = f_read_at, .read_step = f_read_step,
-	.step_complete = f_step_complete, .wait = f_wait, .borrow = f_borrow,
-	.borrow_end = f_borrow_end, .granted = f_granted, .publish = f_publish,
-	.complete = f_complete, .loan = f_loan, .loan_end = f_loan_end,
-};
+#define FAULTY(name) { \
+	.size = sizeof(struct transport_ops), .scheme = name, \
+	.close = f_close, .fd = f_fd, .send = f_send, .recv = f_recv, .open = f_open, \
+	.ready = f_ready, .inherit = f_inherit, .mapped = f_mapped, .adopt = f_adopt, .gone = f_gone, \
+	.pulse = f_pulse, .header = f_header, \
+	.owner_line = f_owner_line, .counter = f_counter, .beat = f_beat, .newest = f_newest, \
+	.read = f_read, .read_at = f_read_at, .read_step = f_read_step, \
+	.step_complete = f_step_complete, .wait = f_wait, .borrow = f_borrow, \
+	.borrow_end = f_borrow_end, .granted = f_granted, .publish = f_publish, \
+	.complete = f_complete, .loan = f_loan, .loan_end = f_loan_end }
+static const struct transport_ops faulty_tables[] = { FAULTY("shm"), FAULTY("rdma") };
 
 static int setting(struct faulty *f, const char *key, const char *text)
 {
@@ -187,7 +189,7 @@ int transport_faulty(const char *spec, const struct transport_ops **ops, struct 
 	}
 	f->ops = *ops;
 	f->conn = *conn;
-	*ops = &faulty_shm;
+	*ops = &faulty_tables[strcmp((*ops)->scheme, "rdma") == 0];
 	*conn = (struct transport_conn *)(void *)f;
 	return 0;
 bad:

@@ -66,6 +66,12 @@ static void shm_close(struct transport_conn *conn)
 	free(conn);
 }
 
+/* Nobody waits for mapped memory. */
+static void shm_gone(struct transport_conn *conn)
+{
+	(void)conn;
+}
+
 static int shm_fd(const struct transport_conn *conn)
 {
 	return conn->fd;
@@ -140,6 +146,7 @@ const struct transport_ops transport_shm = {
 	.inherit = shm_inherit,
 	.mapped = shm_mapped,
 	.adopt = shm_adopt,
+	.gone = shm_gone,
 	.pulse = shm_pulse,
 	.header = shm_header,
 	.owner_line = shm_owner_line,

@@ -11,30 +11,6 @@
 
 #define PIECE_BYTES_MAX ((uint64_t)1 << 32)
 
-static bool inside(uint64_t offset, uint64_t count, uint64_t size, uint64_t bytes)
-{
-	return offset % 8 == 0 && offset >= sizeof(struct region_header) && offset <= bytes &&
-		count <= (bytes - offset) / size;
-}
-
-static int check_header(const struct transport_conn *conn)
-{
-	const struct region_header *h = conn->header.at;
-	uint64_t bytes = conn->header.bytes;
-	uint32_t version = atomic_load_explicit(&h->layout_version, memory_order_acquire);
-	if (version != DSM_LAYOUT_VERSION)
-		return dsm__fail(-EPROTONOSUPPORT, "the engine's memory has layout version %u, this "
-			"library reads %u", version, DSM_LAYOUT_VERSION);
-	if (h->magic != DSM_REGION_MAGIC || h->owner_count > DSM_OWNERS_LIMIT ||
-	    h->group_count > DSM_GROUPS_LIMIT || h->cell_count > DSM_CELLS_LIMIT ||
-	    !inside(h->owners_offset, h->owner_count, sizeof(struct owner_line), bytes) ||
-	    !inside(h->notify_offset, h->group_count, 4, bytes) ||
-	    !inside(h->counters_offset, DSM_COUNTERS, 8, bytes) ||
-	    h->generation != conn->welcome.generation || h->tick_ms == 0 || h->lease_ms == 0)
-		return dsm__fail(-EBADMSG, "the engine's header is damaged; nothing of it is used");
-	return 0;
-}
-
 int shm_enter(struct transport_conn *conn, const struct control_welcome *welcome,
 	const void **directory, uint64_t *bytes)
 {
@@ -52,7 +28,7 @@ int shm_enter(struct transport_conn *conn, const struct control_welcome *welcome
 	if (rc == 0)
 		rc = piece_map(&conn->waiters, conn->fds[2], welcome->waiters_bytes, true, false);
 	if (rc == 0)
-		rc = check_header(conn);
+		rc = transport_check_header(conn->header.at, conn->header.bytes, welcome->generation);
 	if (rc)
 		return rc;
 	if (expected == 4)

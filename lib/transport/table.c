@@ -4,7 +4,12 @@
 
 #include "transport/transport.h"
 
-static const struct transport_ops *const all[] = { &transport_shm };
+static const struct transport_ops *const all[] = {
+	&transport_shm,
+#ifdef DSM_RDMA
+	&transport_verbs,
+#endif
+};
 
 const struct transport_ops *transport_at(unsigned index)
 {

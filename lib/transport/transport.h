@@ -2,7 +2,7 @@
 /*
  * One table of operations a transport. Attempt-level only: retry, deadline, floors and policy
  * live once, in lib/client. A transport exports one symbol, its table; an operation it cannot
- * do is a stub from transport_stub.c that answers -ENOTSUP, never NULL.
+ * do answers -ENOTSUP and is never NULL.
  *
  * Threads: "owner" = the handle's thread; "slow" = the slow path, under the handle's lock.
  * Operations marked owner are never called at the same time as each other or as close.
@@ -54,6 +54,9 @@ struct transport_ops {
 		struct control_reader *epochs);
 	/* owner, under the handle's lock: take banks that mapped() brought into use. */
 	int (*adopt)(struct transport_conn *conn);
+	/* slow, as long as the connection is lost but not closed: let go of whatever others wait for
+	 * (a device that is being removed). Reads of the owner go on, from what is known. */
+	void (*gone)(struct transport_conn *conn);
 
 	/* -- life: slow; no system call, no blocking -- */
 	void (*pulse)(const struct transport_conn *conn, struct transport_pulse *out);
@@ -84,7 +87,7 @@ struct transport_ops {
 	/* Newest with step <= `step`; the last complete step of an owner. */
 	int (*read_step)(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
 		struct slot_meta *meta);
-	uint64_t (*step_complete)(const struct transport_conn *conn, uint32_t owner);
+	uint64_t (*step_complete)(const struct transport_conn *conn, uint32_t owner); /* or STEP_TORN */
 	/* Sleeps until newest() may have passed `since`, *wake differs from `woken`, or `ns`. */
 	void (*wait)(struct transport_conn *conn, uint32_t group, uint64_t since,
 		const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
@@ -113,9 +116,11 @@ struct transport_ops {
 const struct transport_ops *transport_find(const char *scheme);
 const struct transport_ops *transport_at(unsigned index);
 
-/* All operations refusing; copy and override. */
-extern const struct transport_ops transport_stub;
 extern const struct transport_ops transport_shm;
+extern const struct transport_ops transport_verbs; /* builds with rdma only */
+
+/* The header as it was found: -EPROTONOSUPPORT, -EBADMSG. `bytes` = of its piece. */
+int transport_check_header(const struct region_header *header, uint64_t bytes, uint64_t generation);
 
 /* Faults on top of any transport, by `spec` ("drop=0.1,delay=2,tear=0.2,fail=5,seed=7").
  * Takes `conn` over; *ops and *conn become the decorator's. -EINVAL a bad spec. */

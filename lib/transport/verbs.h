@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rdma transport's connection at the client: three queue pairs, each with one job.
+ *   control  messages, and READs of what the slow path watches; under control_lock
+ *   read     READs by the handle's own thread
+ *   write    an owner's WRITEs by the handle's own thread
+ * verbs.c has channel and life of the connection, verbs_open.c what follows WELCOME, verbs_watch.c
+ * what the slow path knows, verbs_fetch.c posting and reaping, verbs_read.c rings and slots,
+ * verbs_large.c what does not fit into one READ, verbs_write.c the owner's side.
+ *
+ * After a loss nothing is reposted. The slow path lets go of the device at once (a removal waits
+ * for it), though the handle's thread may be reading: `gone` and `in_use`, each stored before the
+ * other is loaded (seq_cst), so that one of the two sees the other.
+ */
+#ifndef DSM_LIB_TRANSPORT_VERBS_H
+#define DSM_LIB_TRANSPORT_VERBS_H
+
+#include <pthread.h>
+
+#include "rdma/device.h"
+#include "rdma/endpoint.h"
+#include "rdma/pages.h"
+#include "rdma/rc.h"
+#include "transport/transport.h"
+
+#define VERBS_PIECE ((uint64_t)256 << 10)   /* of a large slot; a device's longest message is longer */
+#define VERBS_BOUNCE (4 * VERBS_PIECE)
+#define VERBS_SMALL 4096u                   /* a ring up to this is read whole */
+#define VERBS_CHAIN 16u                     /* READs a post */
+#define VERBS_SPIN_NS 100000u               /* then sleep on the completion channel */
+#define VERBS_STILL 8u                      /* attempts with the same pulse: its writer is dead */
+#define VERBS_AGES 32u                      /* pulses of groups with a maximum age, a pass */
+
+struct verbs_bank { uint64_t addr; uint32_t rkey, epoch; bool present; };
+
+/* One queue pair with its id. */
+struct verbs_pair { struct rdma_cm_id *id; struct ibv_qp *qp; };
+
+/* READs and WRITEs of the handle's thread, reaped in the order in which they were posted. */
+struct verbs_queue {
+	struct ibv_pd *pd;
+	struct ibv_comp_channel *channel;
+	struct ibv_cq *cq;
+	struct verbs_pair pair;
+	uint64_t posted, done;      /* tickets: of the last signaled post, of the last completion */
+	uint32_t depth;             /* READs outstanding on the wire */
+};
+
+/* A piece of the engine's memory and where it goes to, or comes from. */
+struct verbs_span { uint64_t remote; uint32_t rkey, bytes; void *at; };
+
+/* The last verified version of a group, kept for the time after a loss. Payload follows, placed so
+ * that what begins on a 64-byte line in a slot does so here. */
+struct verbs_last { uint64_t seq, time, step; uint32_t epoch, valid; uint64_t pad; };
+_Static_assert(sizeof(struct verbs_last) == DSM_SLOT_HEADER, "as a slot's header");
+
+struct transport_conn {
+	int pid;                    /* of who made it; a forked child only forgets it */
+	int epoll;                  /* fd(): control queue and CM events */
+	uint64_t deadline;          /* of the attach */
+	struct rdma_event_channel *events;
+	struct ibv_context *verbs;
+	struct ibv_pd *pd;          /* of control and read */
+	bool held, removed;         /* dsm__rdma_hold(); the device is going away */
+	/* control */
+	pthread_mutex_t control_lock;
+	struct verbs_pair control;
+	struct endpoint endpoint;
+	struct pages watch_pages;   /* header, owner lines, counters, pulses */
+	uint32_t watch_lines, watch_counters, watch_pulses; /* offsets in them */
+	uint32_t watching;          /* READs of the watch outstanding */
+	uint64_t watch_ns;          /* of the last one */
+	uint32_t *ages, age_count, age_next, age_asked; /* groups whose pulse is watched */
+	/* what the slow path knows; written by it, read by anybody */
+	struct region_header header;
+	struct owner_line *lines;
+	_Atomic uint64_t counters[DSM_COUNTERS];
+	_Atomic uint64_t *newest;   /* a group; a hint but for own groups */
+	/* of WELCOME, KEYS, directory, MAPPED */
+	struct control_welcome welcome;
+	struct control_keys keys;
+	const struct view *view;
+	void *directory;
+	uint64_t directory_bytes, directory_room;
+	struct verbs_bank *banks, *moved;
+	uint64_t *steps;            /* last complete step of an owner, when it was read last */
+	bool any_moved;
+	/* reading, the handle's thread */
+	struct verbs_queue read;
+	struct pages ring_pages, bounce;
+	uint32_t small;             /* bytes of pulse and ring that are read at once */
+	uint32_t spins;             /* polls in VERBS_SPIN_NS */
+	unsigned char *large;       /* slot put together from pieces */
+	uint64_t large_room;
+	unsigned char *last;        /* struct verbs_last a group */
+	uint64_t *last_at;
+	uint64_t last_room;
+	uint32_t still_group, still_count;
+	uint64_t still_pulse;
+	/* writing, the handle's thread */
+	struct verbs_queue write;
+	struct pages source;        /* a slot and a pulse word a group; the step's word */
+	uint64_t *source_at;        /* of own groups */
+	uint32_t own_owner;
+	bool own_loaded;
+	struct ibv_send_wr *chain;
+	struct ibv_sge *chain_sge;
+	uint32_t chained;
+	uint64_t step_ticket;
+	bool superseded;
+	uint64_t write_lost_ns;
+	_Atomic int write_broken;
+	/* notifying: bit a group that was committed since the engine was told */
+	_Atomic uint64_t *notify;
+	_Atomic uint32_t notify_wanted;
+	uint64_t beat_ns;
+	/* loss */
+	_Atomic int broken;         /* negative errno, set once */
+	_Atomic uint32_t in_use, gone;
+	bool released;
+};
+
+/* ---- verbs.c ---- */
+/* The connection is lost: nothing is posted any more, the slow path finds it out. Returns -ENOTCONN. */
+int verbs_lost(struct transport_conn *conn, int error);
+/* May the handle's thread use the device? Then verbs_leave() when done. */
+static inline bool verbs_enter(struct transport_conn *conn)
+{
+	atomic_store_explicit(&conn->in_use, 1, memory_order_seq_cst);
+	/* pairs with the slow path's store of gone and load of in_use */
+	if (__builtin_expect(!atomic_load_explicit(&conn->gone, memory_order_seq_cst) &&
+			!atomic_load_explicit(&conn->broken, memory_order_relaxed), 1))
+		return true;
+	atomic_store_explicit(&conn->in_use, 0, memory_order_release);
+	return false;
+}
+static inline void verbs_leave(struct transport_conn *conn)
+{
+	atomic_store_explicit(&conn->in_use, 0, memory_order_release);
+}
+
+/* ---- verbs_open.c ---- */
+int verbs_enter_region(struct transport_conn *conn, const struct control_welcome *welcome,
+	const void **directory, uint64_t *bytes);
+int verbs_ready(struct transport_conn *conn, const struct view *view);
+int verbs_inherit(struct transport_conn *conn, struct transport_conn *old);
+int verbs_mapped(struct transport_conn *conn, const struct control_map *map,
+	struct control_reader *banks);
+int verbs_adopt(struct transport_conn *conn);
+/* A queue pair of the handle's thread, connected. */
+int verbs_queue_open(struct transport_conn *conn, struct verbs_queue *queue, struct ibv_pd *pd,
+	uint32_t sends, enum verbs_kind kind);
+void verbs_queue_close(struct verbs_queue *queue);
+/* Memory that costs nothing until it is touched. */
+void *verbs_reserve(uint64_t bytes);
+static inline uint32_t verbs_ms_left(uint64_t now, uint64_t deadline)
+{
+	return now < deadline ? (uint32_t)((deadline - now) / 1000000u) + 1 : 1;
+}
+
+/* ---- verbs_watch.c: slow path, control_lock held ---- */
+int verbs_watch_init(struct transport_conn *conn);
+void verbs_watch(struct transport_conn *conn);
+void verbs_watched(void *context, const struct ibv_wc *wc);
+void verbs_take_header(struct transport_conn *conn, const unsigned char *header);
+void verbs_pulse(const struct transport_conn *conn, struct transport_pulse *out);
+const struct region_header *verbs_header(const struct transport_conn *conn);
+uint64_t verbs_owner_line(const struct transport_conn *conn, uint32_t owner, uint32_t *epoch,
+	uint32_t *pid, uint64_t *step);
+uint64_t verbs_counter(const struct transport_conn *conn, uint32_t index);
+uint64_t verbs_newest(const struct transport_conn *conn, uint32_t group);
+
+/* ---- verbs_fetch.c: between verbs_enter() and verbs_leave() ---- */
+void verbs_calibrate(struct transport_conn *conn);
+/* Posts n <= VERBS_CHAIN READs in one call; *ticket is for verbs_await(). */
+int verbs_post_reads(struct transport_conn *conn, const struct verbs_span *spans, uint32_t n,
+	uint32_t lkey, uint64_t *ticket);
+/* -EAGAIN not within `ns`: it stays outstanding, and nothing may use its memory before it was
+ * waited for; -ENOTCONN lost. */
+int verbs_await(struct transport_conn *conn, struct verbs_queue *queue, uint64_t ticket, uint64_t ns);
+/* All that is outstanding, then these READs. */
+int verbs_fetch(struct transport_conn *conn, const struct verbs_span *spans, uint32_t n, uint32_t lkey);
+/* Any number of bytes in pieces through the bounce buffer. */
+int verbs_fetch_large(struct transport_conn *conn, uint64_t remote, uint32_t rkey, uint64_t bytes,
+	unsigned char *to);
+
+/* ---- verbs_read.c ---- */
+int verbs_read(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes,
+	uint64_t *to, struct slot_meta *meta);
+int verbs_read_at(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t *to,
+	struct slot_meta *meta);
+int verbs_read_step(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
+	struct slot_meta *meta);
+uint64_t verbs_step_complete(const struct transport_conn *conn, uint32_t owner);
+void verbs_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
+	const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
+int verbs_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
+	struct slot_meta *meta);
+int verbs_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);
+/* The slot at `at` is that of `index` and whole. */
+bool verbs_slot_holds(const struct transport_conn *conn, uint32_t group, const unsigned char *at,
+	uint64_t index, struct slot_meta *meta);
+/* Keeps a verified version; the newest known. */
+void verbs_keep(struct transport_conn *conn, uint32_t group, const unsigned char *slot,
+	const struct slot_meta *meta);
+/* A pulse as a hint, and what verified. Own groups are known better than any READ knows them. */
+void verbs_learn(struct transport_conn *conn, uint32_t group, uint64_t pulse, uint64_t seq);
+/* Has the pulse been the same for so many attempts that its writer must be dead? */
+bool verbs_still(struct transport_conn *conn, uint32_t group, uint64_t pulse);
+
+/* ---- verbs_large.c: groups whose ring does not fit into one READ; the slot is then at conn->large ---- */
+int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_meta *meta);
+int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta);
+/* -ENODATA: never written, as of that step. */
+int verbs_large_step(struct transport_conn *conn, uint32_t group, uint64_t step,
+	struct slot_meta *meta);
+
+/* ---- verbs_write.c ---- */
+int verbs_granted(struct transport_conn *conn, uint32_t owner);
+/* The newest seq of each own group, exact; once, when the bank can be read. */
+int verbs_load_pulses(struct transport_conn *conn);
+int verbs_publish(struct transport_conn *conn, uint32_t group, const struct check_fields *fields,
+	const uint64_t *image);
+int verbs_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
+	const uint32_t *groups, uint32_t n);
+int verbs_loan(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t **payload);
+int verbs_loan_end(struct transport_conn *conn, uint32_t group, const struct check_fields *fields);
+void verbs_beat(struct transport_conn *conn, uint32_t owner, uint64_t tick);
+/* control_lock held: tells the engine what was committed, if it has taken the last word of it. */
+void verbs_notify(struct transport_conn *conn);
+
+#endif

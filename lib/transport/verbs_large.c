@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rdma: groups whose ring does not fit into one READ. One slot is fetched, in pieces if need be;
+ * which one is said by the pulse or by the slots' headers, and both are hints: the check over the
+ * slot that was put together decides. */
+#include <string.h>
+
+#include "core/error.h"
+#include "transport/verbs.h"
+
+#define CANDIDATES 4u
+#define HEADER_WORDS 4u             /* seq, epoch and length, time, step */
+
+static const struct directory_group *group_of(const struct transport_conn *conn, uint32_t group)
+{
+	return &conn->view->groups[group];
+}
+
+static uint64_t slot_remote(const struct transport_conn *conn, uint32_t group, uint64_t seq)
+{
+	const struct directory_group *g = group_of(conn, group);
+	return conn->banks[g->owner].addr + g->ring_offset + (seq & (g->slots - 1)) * g->slot_bytes;
+}
+
+static uint32_t key_of(const struct transport_conn *conn, uint32_t group)
+{
+	return conn->banks[group_of(conn, group)->owner].rkey;
+}
+
+/* The slot that should hold `seq`, whole, into conn->large. */
+static int fetch_slot(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta)
+{
+	int rc = verbs_fetch_large(conn, slot_remote(conn, group, seq), key_of(conn, group),
+		group_of(conn, group)->slot_bytes, conn->large);
+	if (rc)
+		return rc;
+	return verbs_slot_holds(conn, group, conn->large, seq, meta) ? 0 : -EAGAIN;
+}
+
+/* Headers of all slots, each on a line of the bounce buffer. */
+static int fetch_headers(struct transport_conn *conn, uint32_t group)
+{
+	uint32_t slots = group_of(conn, group)->slots;
+	int rc = 0;
+	for (uint32_t first = 0; rc == 0 && first < slots; first += VERBS_CHAIN) {
+		struct verbs_span spans[VERBS_CHAIN];
+		uint32_t n = slots - first < VERBS_CHAIN ? slots - first : VERBS_CHAIN;
+		for (uint32_t i = 0; i < n; i++)
+			spans[i] = (struct verbs_span){ slot_remote(conn, group, first + i), key_of(conn, group),
+				HEADER_WORDS * 8, conn->bounce.at + (size_t)DSM_LINE * (first + i) };
+		rc = verbs_fetch(conn, spans, n, conn->bounce.mr->lkey);
+	}
+	return rc;
+}
+
+/* By their headers: the newest below `below` with a step of at most `step`; 0 none. *top: the
+ * newest of all. */
+static uint64_t newest_shown(const struct transport_conn *conn, uint32_t group, uint64_t below,
+	uint64_t step, uint64_t *top)
+{
+	uint32_t slots = group_of(conn, group)->slots;
+	uint64_t best = 0;
+	*top = 0;
+	for (uint32_t i = 0; i < slots; i++) {
+		uint64_t words[HEADER_WORDS];
+		memcpy(words, conn->bounce.at + (size_t)DSM_LINE * i, sizeof(words));
+		if ((words[0] ^ i) & (slots - 1))
+			continue;
+		*top = words[0] > *top ? words[0] : *top;
+		if (words[0] > best && words[0] < below &&
+		    (step == UINT64_MAX || (words[3] != 0 && words[3] <= step)))
+			best = words[0];
+	}
+	return best;
+}
+
+/* Its pulse stands still on what is not there: the newest of the others. */
+static int search(struct transport_conn *conn, uint32_t group, struct slot_meta *meta)
+{
+	uint64_t below = UINT64_MAX, top;
+	for (uint32_t n = 0; n < CANDIDATES; n++) {
+		int rc = fetch_headers(conn, group);
+		if (rc)
+			return rc;
+		uint64_t best = newest_shown(conn, group, below, UINT64_MAX, &top);
+		if (best == 0)
+			return top ? -EAGAIN : -ENODATA;
+		rc = fetch_slot(conn, group, best, meta);
+		if (rc != -EAGAIN)
+			return rc;
+		below = best;
+	}
+	return -EAGAIN;
+}
+
+/* Pulse, and the slot that will be meant if nothing was committed since it was last looked at. */
+static int fetch_guess(struct transport_conn *conn, uint32_t group, uint64_t *pulse, bool *whole,
+	struct slot_meta *meta)
+{
+	const struct directory_group *g = group_of(conn, group);
+	uint64_t guess = verbs_newest(conn, group);
+	struct verbs_span spans[2] = {
+		{ conn->banks[g->owner].addr + g->pulse_offset, key_of(conn, group), 8, conn->bounce.at },
+		{ slot_remote(conn, group, guess), key_of(conn, group), (uint32_t)g->slot_bytes,
+			conn->bounce.at + DSM_LINE } };
+	bool both = guess && g->slot_bytes <= VERBS_PIECE;
+	int rc = verbs_fetch(conn, spans, both ? 2 : 1, conn->bounce.mr->lkey);
+	if (rc)
+		return rc;
+	memcpy(pulse, conn->bounce.at, sizeof(*pulse));
+	*whole = both && ((*pulse ^ guess) & (g->slots - 1)) == 0 &&
+		verbs_slot_holds(conn, group, conn->bounce.at + DSM_LINE, *pulse, meta);
+	if (*whole)
+		memcpy(conn->large, conn->bounce.at + DSM_LINE, g->slot_bytes);
+	return 0;
+}
+
+int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_meta *meta)
+{
+	uint64_t pulse = 0;
+	bool whole = false;
+	int rc = fetch_guess(conn, group, &pulse, &whole, meta);
+	if (rc)
+		return rc;
+	if (!whole && pulse)
+		rc = fetch_slot(conn, group, pulse, meta);
+	if (rc == 0 && pulse && meta->seq >= pulse) {
+		verbs_learn(conn, group, 0, meta->seq);
+		return 0;
+	}
+	if (rc && rc != -EAGAIN)
+		return rc;
+	verbs_learn(conn, group, pulse, 0);
+	if (pulse && !verbs_still(conn, group, pulse))
+		return -EAGAIN;
+	rc = search(conn, group, meta);
+	if (rc == 0)
+		verbs_learn(conn, group, 0, meta->seq);
+	return rc == -ENODATA && pulse ? -EAGAIN : rc;
+}
+
+int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta)
+{
+	struct verbs_span span = { slot_remote(conn, group, seq), key_of(conn, group), 8, conn->bounce.at };
+	uint64_t shown;
+	int rc = verbs_fetch(conn, &span, 1, conn->bounce.mr->lkey);
+	if (rc)
+		return rc;
+	memcpy(&shown, conn->bounce.at, sizeof(shown));
+	/* only a hint, but the caller asks the verified ones before he calls a commit lost */
+	if (shown != seq)
+		return shown == 0 ? -EAGAIN : shown > seq ? -EOVERFLOW : -ENOENT;
+	rc = fetch_slot(conn, group, seq, meta);
+	if (rc)
+		return rc;
+	verbs_learn(conn, group, verbs_newest(conn, group), meta->seq);
+	return meta->seq == seq ? 0 : meta->seq > seq ? -EOVERFLOW : -ENOENT;
+}
+
+int verbs_large_step(struct transport_conn *conn, uint32_t group, uint64_t step,
+	struct slot_meta *meta)
+{
+	uint64_t top;
+	int rc = fetch_headers(conn, group);
+	if (rc)
+		return rc;
+	uint64_t best = newest_shown(conn, group, UINT64_MAX, step, &top);
+	if (best) {
+		rc = fetch_slot(conn, group, best, meta);
+		return rc == 0 && (meta->step == 0 || meta->step > step) ? -EAGAIN : rc;
+	}
+	if (top == 0)
+		return -ENODATA;
+	/* the ring goes back to the first commit, and even that is younger than the step */
+	return top < group_of(conn, group)->slots && newest_shown(conn, group, 2, UINT64_MAX, &top) == 1 ?
+		-ENODATA : -EAGAIN;
+}

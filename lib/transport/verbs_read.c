@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rdma: reading rings. A READ has no byte order and on some devices no atom, so nothing of a slot
+ * is believed before its check has decided; the pulse is a hint that may be early, late or torn.
+ * The newest slot that verifies is accepted if it is at least the pulse; if the pulse stands still
+ * over several attempts, its writer is dead and that slot is the answer. */
+#include <string.h>
+#include <time.h>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/futex.h"
+#include "core/step.h"
+#include "transport/verbs.h"
+
+#define WAIT_POLL_NS UINT64_C(1000000)
+
+static const struct directory_group *group_of(const struct transport_conn *conn, uint32_t group)
+{
+	return &conn->view->groups[group];
+}
+
+static bool is_small(const struct transport_conn *conn, const struct directory_group *g)
+{
+	return g->slot_bytes * g->slots <= conn->small;
+}
+
+bool verbs_slot_holds(const struct transport_conn *conn, uint32_t group, const unsigned char *at,
+	uint64_t index, struct slot_meta *meta)
+{
+	const struct directory_group *g = group_of(conn, group);
+	uint64_t words[DSM_SLOT_HEADER / 8];
+	memcpy(words, at, sizeof(words));
+	struct check_fields f = { words[0], words[1], words[2], words[3] };
+	if (f.seq == 0 || ((f.seq ^ index) & (g->slots - 1)) || f.epoch_length >> 32 != g->payload_bytes)
+		return false;
+#ifndef DSM_CONTROL_NO_CHECK
+	if (words[4] != check_word(check_seed(conn->header.generation, group), &f,
+			at + DSM_SLOT_HEADER, g->payload_bytes))
+		return false;
+#endif
+	uint64_t line = atomic_load_explicit(&conn->lines[g->owner].bank_state, memory_order_relaxed);
+	*meta = (struct slot_meta){ f.seq, f.time, f.step, (uint32_t)f.epoch_length, (uint32_t)(line >> 32) };
+	return true;
+}
+
+void verbs_keep(struct transport_conn *conn, uint32_t group, const unsigned char *slot,
+	const struct slot_meta *meta)
+{
+	struct verbs_last *last = (void *)(conn->last + conn->last_at[group]);
+	if (!last->valid || meta->epoch > last->epoch ||
+	    (meta->epoch == last->epoch && meta->seq > last->seq)) {
+		memcpy(last + 1, slot + DSM_SLOT_HEADER, group_of(conn, group)->payload_bytes);
+		*last = (struct verbs_last){ meta->seq, meta->time, meta->step, meta->epoch, 1, 0 };
+	}
+}
+
+void verbs_learn(struct transport_conn *conn, uint32_t group, uint64_t pulse, uint64_t seq)
+{
+	if (group_of(conn, group)->owner != conn->own_owner)
+		atomic_store_explicit(&conn->newest[group], pulse > seq ? pulse : seq, memory_order_relaxed);
+}
+
+bool verbs_still(struct transport_conn *conn, uint32_t group, uint64_t pulse)
+{
+	if (conn->still_group != group || conn->still_pulse != pulse)
+		conn->still_count = 0;
+	conn->still_group = group;
+	conn->still_pulse = pulse;
+	return ++conn->still_count >= VERBS_STILL;
+}
+
+/* ---- after a loss ---- */
+
+static int from_last(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes,
+	uint64_t *to, struct slot_meta *meta)
+{
+	const struct verbs_last *last = (const void *)(conn->last + conn->last_at[group]);
+	if (!last->valid)
+		return dsm__fail(-ENOTCONN, "%s: the engine is gone, and this handle had not read the group "
+			"before that", view_text(conn->view, group_of(conn, group)->name));
+	uint64_t line = atomic_load_explicit(&conn->lines[group_of(conn, group)->owner].bank_state,
+		memory_order_relaxed);
+	if (bytes)
+		memcpy(to, (const char *)(last + 1) + offset, bytes);
+	*meta = (struct slot_meta){ last->seq, last->time, last->step, last->epoch, (uint32_t)(line >> 32) };
+	return 0;
+}
+
+/* ---- a small ring: pulse and all slots by one READ ---- */
+
+static int admit(const struct transport_conn *conn, uint32_t group)
+{
+	const struct directory_group *g = group_of(conn, group);
+	if (g->flags & DSM_GROUP_UNCHECKED)
+		return dsm__fail(-EMSGSIZE, "%s: %llu bytes are too many for a network; such groups carry no "
+			"check word and are for mapped memory", view_text(conn->view, g->name),
+			(unsigned long long)g->payload_bytes);
+	return conn->banks[g->owner].present ? 0 : -ENODATA;
+}
+
+/* The slots then begin one line behind the start of the pages, the pulse ends that line. */
+static int fetch_ring(struct transport_conn *conn, uint32_t group, uint64_t *pulse)
+{
+	const struct directory_group *g = group_of(conn, group);
+	const struct verbs_bank *bank = &conn->banks[g->owner];
+	unsigned char *at = conn->ring_pages.at + DSM_LINE - DSM_PULSE_BYTES;
+	struct verbs_span span = { bank->addr + g->pulse_offset, bank->rkey,
+		(uint32_t)(DSM_PULSE_BYTES + g->slot_bytes * g->slots), at };
+	int rc = verbs_fetch(conn, &span, 1, conn->ring_pages.mr->lkey);
+	if (rc == 0)
+		memcpy(pulse, at, sizeof(*pulse));
+	return rc;
+}
+
+static const unsigned char *slot_in_ring(const struct transport_conn *conn, uint32_t group, uint64_t index)
+{
+	const struct directory_group *g = group_of(conn, group);
+	return conn->ring_pages.at + DSM_LINE + (index & (g->slots - 1)) * g->slot_bytes;
+}
+
+static uint64_t shown_seq(const struct transport_conn *conn, uint32_t group, uint64_t index)
+{
+	uint64_t seq;
+	memcpy(&seq, slot_in_ring(conn, group, index), sizeof(seq));
+	return seq;
+}
+
+/* The newest slot that verifies and whose step is at most `step`; NULL none. Its seq is shown by
+ * the slot itself, which is a hint until it verifies. */
+static const unsigned char *newest_in_ring(const struct transport_conn *conn, uint32_t group,
+	uint64_t step, struct slot_meta *meta)
+{
+	uint32_t slots = group_of(conn, group)->slots;
+	uint64_t below = UINT64_MAX;
+	for (uint32_t n = 0; n < slots; n++) {
+		uint64_t best = 0;
+		for (uint32_t i = 0; i < slots; i++) {
+			uint64_t seq = shown_seq(conn, group, i);
+			if (((seq ^ i) & (slots - 1)) == 0 && seq > best && seq < below)
+				best = seq;
+		}
+		if (best == 0)
+			return NULL;
+		const unsigned char *slot = slot_in_ring(conn, group, best);
+		if (verbs_slot_holds(conn, group, slot, best, meta) &&
+		    (step == UINT64_MAX || (meta->step != 0 && meta->step <= step)))
+			return slot;
+		below = best;
+	}
+	return NULL;
+}
+
+static int empty(uint64_t *to, uint64_t bytes, struct slot_meta *meta)
+{
+	if (bytes)
+		memset(to, 0, bytes);
+	*meta = (struct slot_meta){ 0 };
+	return 0;
+}
+
+/* No slot holds anything and no pulse says so. */
+static int never_written(const struct transport_conn *conn, uint32_t group, uint64_t pulse)
+{
+	if (pulse)
+		return -EAGAIN;
+	for (uint32_t i = 0; i < group_of(conn, group)->slots; i++)
+		if (shown_seq(conn, group, i))
+			return -EAGAIN;
+	return -ENODATA;
+}
+
+static int small_newest(struct transport_conn *conn, uint32_t group, const unsigned char **slot,
+	struct slot_meta *meta)
+{
+	uint64_t pulse = 0;
+	int rc = fetch_ring(conn, group, &pulse);
+	if (rc)
+		return rc;
+	*slot = newest_in_ring(conn, group, UINT64_MAX, meta);
+	verbs_learn(conn, group, pulse, *slot ? meta->seq : 0);
+	if (!*slot)
+		return never_written(conn, group, pulse);
+	if (meta->seq >= pulse)
+		return 0;
+	if (!verbs_still(conn, group, pulse))
+		return -EAGAIN;
+	verbs_learn(conn, group, 0, meta->seq); /* nothing newer will come under that pulse */
+	return 0;
+}
+
+static int newest(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes,
+	uint64_t *to, struct slot_meta *meta)
+{
+	const unsigned char *slot = conn->large;
+	int rc = admit(conn, group);
+	if (rc)
+		return rc;
+	rc = is_small(conn, group_of(conn, group)) ? small_newest(conn, group, &slot, meta) :
+		verbs_large_newest(conn, group, meta);
+	if (rc == -ENODATA)
+		return empty(to, bytes, meta);
+	if (rc)
+		return rc;
+	if (bytes)
+		memcpy(to, slot + DSM_SLOT_HEADER + offset, bytes);
+	verbs_keep(conn, group, slot, meta);
+	return 0;
+}
+
+int verbs_read(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes,
+	uint64_t *to, struct slot_meta *meta)
+{
+	int rc = -ENOTCONN;
+	if (verbs_enter(conn)) {
+		rc = newest(conn, group, offset, bytes, to, meta);
+		verbs_leave(conn);
+	}
+	return rc == -ENOTCONN ? from_last(conn, group, offset, bytes, to, meta) : rc;
+}
+
+/* ---- one version, one step ---- */
+
+static int small_at(struct transport_conn *conn, uint32_t group, uint64_t seq, const unsigned char **slot,
+	struct slot_meta *meta)
+{
+	uint64_t pulse = 0;
+	int rc = fetch_ring(conn, group, &pulse);
+	if (rc)
+		return rc;
+	*slot = slot_in_ring(conn, group, seq);
+	bool holds = verbs_slot_holds(conn, group, *slot, seq, meta);
+	verbs_learn(conn, group, pulse, holds ? meta->seq : 0);
+	if (!holds)
+		return -EAGAIN;
+	return meta->seq == seq ? 0 : meta->seq > seq ? -EOVERFLOW : -ENOENT;
+}
+
+static int version(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t *to,
+	struct slot_meta *meta)
+{
+	const unsigned char *slot = conn->large;
+	int rc = admit(conn, group);
+	if (rc)
+		return rc;
+	rc = is_small(conn, group_of(conn, group)) ? small_at(conn, group, seq, &slot, meta) :
+		verbs_large_at(conn, group, seq, meta);
+	if (rc)
+		return rc;
+	memcpy(to, slot + DSM_SLOT_HEADER, group_of(conn, group)->payload_bytes);
+	verbs_keep(conn, group, slot, meta);
+	return 0;
+}
+
+int verbs_read_at(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t *to,
+	struct slot_meta *meta)
+{
+	int rc = -ENOTCONN;
+	if (verbs_enter(conn)) {
+		rc = version(conn, group, seq, to, meta);
+		verbs_leave(conn);
+	}
+	if (rc != -ENOTCONN)
+		return rc;
+	rc = from_last(conn, group, 0, group_of(conn, group)->payload_bytes, to, meta);
+	if (rc == 0 && meta->seq != seq)
+		rc = meta->seq > seq ? -EOVERFLOW : -ENOENT;
+	return rc;
+}
+
+/* An unverified slot is passed over: what was complete before `step` was read stands still in the
+ * ring, unless it is being overwritten, and then the ring's others are all newer. */
+static int small_step(struct transport_conn *conn, uint32_t group, uint64_t step,
+	const unsigned char **slot, struct slot_meta *meta)
+{
+	uint64_t pulse = 0;
+	uint32_t slots = group_of(conn, group)->slots;
+	struct slot_meta any;
+	int rc = fetch_ring(conn, group, &pulse);
+	if (rc)
+		return rc;
+	*slot = newest_in_ring(conn, group, step, meta);
+	if (*slot)
+		return 0;
+	if (!newest_in_ring(conn, group, UINT64_MAX, &any))
+		return never_written(conn, group, pulse);
+	if (any.seq >= slots || pulse >= slots)
+		return -EAGAIN;
+	/* the ring goes back to the first commit: even that must be there, and younger than the step */
+	return verbs_slot_holds(conn, group, slot_in_ring(conn, group, 1), 1, &any) ? -ENODATA : -EAGAIN;
+}
+
+static int of_step(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
+	struct slot_meta *meta)
+{
+	const unsigned char *slot = conn->large;
+	uint64_t bytes = group_of(conn, group)->payload_bytes;
+	int rc = step == STEP_TORN ? -EAGAIN : admit(conn, group);
+	if (rc)
+		return rc;
+	rc = is_small(conn, group_of(conn, group)) ? small_step(conn, group, step, &slot, meta) :
+		verbs_large_step(conn, group, step, meta);
+	if (rc == -ENODATA)
+		return empty(to, bytes, meta);
+	if (rc)
+		return rc;
+	memcpy(to, slot + DSM_SLOT_HEADER, bytes);
+	verbs_keep(conn, group, slot, meta);
+	return 0;
+}
+
+int verbs_read_step(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
+	struct slot_meta *meta)
+{
+	int rc = -ENOTCONN;
+	if (verbs_enter(conn)) {
+		rc = of_step(conn, group, step, to, meta);
+		verbs_leave(conn);
+	}
+	if (rc != -ENOTCONN)
+		return rc;
+	rc = from_last(conn, group, 0, group_of(conn, group)->payload_bytes, to, meta);
+	return rc == 0 && meta->step > step ? dsm__fail(-ENOTCONN, "the engine is gone") : rc;
+}
+
+/* ---- words ---- */
+
+static int fetch_words(struct transport_conn *conn, uint32_t owner, uint64_t offset, uint64_t *out,
+	uint32_t n)
+{
+	const struct verbs_bank *bank = &conn->banks[owner];
+	struct verbs_span span = { bank->addr + offset, bank->rkey, 8 * n, conn->ring_pages.at };
+	int rc = bank->present ? verbs_fetch(conn, &span, 1, conn->ring_pages.mr->lkey) : -ENODATA;
+	if (rc == 0)
+		memcpy(out, conn->ring_pages.at, 8u * n);
+	return rc;
+}
+
+/* STEP_TORN is the caller's to try again. */
+uint64_t verbs_step_complete(const struct transport_conn *constant, uint32_t owner)
+{
+	struct transport_conn *conn = (struct transport_conn *)(uintptr_t)constant;
+	uint64_t words[2] = { 0, 0 };
+	int rc = -ENOTCONN;
+	if (verbs_enter(conn)) {
+		rc = fetch_words(conn, owner, offsetof(struct bank_header, step_complete), words, 2);
+		verbs_leave(conn);
+	}
+	if (rc == 0 && words[1] == step_check(conn->header.generation, words[0]))
+		conn->steps[owner] = words[0];
+	else if (rc != -ENOTCONN && rc != -ENODATA)
+		return STEP_TORN;
+	return conn->steps[owner]; /* after a loss: the last one known */
+}
+
+/* Nobody wakes a remote reader, so it looks at the pulse again and again. */
+void verbs_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
+	const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns)
+{
+	const struct directory_group *g = group_of(conn, group);
+	uint64_t start = clock_now(&clock_system), spent = 0;
+	while (atomic_load_explicit(wake, memory_order_acquire) == woken && spent < ns) {
+		uint64_t pulse = 0;
+		int rc = -ENOTCONN;
+		if (verbs_enter(conn)) {
+			rc = admit(conn, group);
+			if (rc == 0)
+				rc = fetch_words(conn, g->owner, g->pulse_offset, &pulse, 1);
+			verbs_leave(conn);
+		}
+		if (rc == 0)
+			verbs_learn(conn, group, pulse, 0);
+		if ((rc == 0 && pulse > since) || (rc && rc != -EAGAIN && rc != -ENOTCONN))
+			return;
+		uint64_t left = ns - spent;
+		struct timespec t = { 0, (long)(left < WAIT_POLL_NS ? left : WAIT_POLL_NS) };
+		syscall(SYS_futex, wake, FUTEX_WAIT, woken, &t, 0, 0);
+		spent = clock_now(&clock_system) - start;
+	}
+}
+
+/* ---- in place: in the memory that keeps the last version ---- */
+
+int verbs_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
+	struct slot_meta *meta)
+{
+	int rc = verbs_read(conn, group, 0, 0, NULL, meta);
+	if (rc)
+		return rc;
+	const struct verbs_last *last = (const void *)(conn->last + conn->last_at[group]);
+	if (meta->seq == 0)
+		return -ENODATA;
+	if (last->seq != meta->seq)
+		return -EAGAIN;
+	*data = (const char *)(last + 1) + offset;
+	return 0;
+}
+
+/* Only this thread writes there, when it reads the group again. */
+int verbs_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq)
+{
+	const struct verbs_last *last = (const void *)(conn->last + conn->last_at[group]);
+	return last->seq == seq ? 0 : -EAGAIN;
+}

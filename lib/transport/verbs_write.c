@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rdma: an owner's commits. A slot is composed in registered memory and goes out as plain WRITEs,
+ * then its pulse; the source is not touched before its completion, because a retransmission would
+ * mix two commits. After an error nothing is reposted: the slot's fate is not known, so the role
+ * is granted anew and the image comes from the ring. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/step.h"
+#include "transport/verbs.h"
+
+#define CHAIN_MAX 64u
+#define WRITE_SENDS (CHAIN_MAX + 4u)
+#define WRITE_NS UINT64_C(5000000000)   /* the device gives up before that */
+
+static const struct directory_group *group_of(const struct transport_conn *conn, uint32_t group)
+{
+	return &conn->view->groups[group];
+}
+
+static const struct directory_owner *own(const struct transport_conn *conn)
+{
+	return &conn->view->owners[conn->own_owner];
+}
+
+/* ---- grant ---- */
+
+static int make_source(struct transport_conn *conn)
+{
+	const struct directory_owner *o = own(conn);
+	uint64_t at = DSM_LINE; /* the first line: step complete */
+	conn->source_at = calloc(o->group_count ? o->group_count : 1, sizeof(*conn->source_at));
+	conn->chain = calloc(CHAIN_MAX, sizeof(*conn->chain));
+	conn->chain_sge = calloc(CHAIN_MAX, sizeof(*conn->chain_sge));
+	conn->notify = calloc((o->group_count + 63) / 64 + 1, sizeof(*conn->notify));
+	if (!conn->source_at || !conn->chain || !conn->chain_sge || !conn->notify)
+		return dsm__fail(-ENOMEM, "no memory for %u own groups", o->group_count);
+	for (uint32_t i = 0; i < o->group_count; i++) {
+		const struct directory_group *g = group_of(conn, o->first_group + i);
+		conn->source_at[i] = at;
+		if (!(g->flags & DSM_GROUP_UNCHECKED))
+			at += g->slot_bytes + DSM_LINE; /* slot, then the pulse word */
+	}
+	return pages_make(&conn->source, conn->write.pd, at, 0);
+}
+
+/* The newest seq of each own group, exact: nobody else writes them from here on. */
+int verbs_load_pulses(struct transport_conn *conn)
+{
+	const struct directory_owner *o = own(conn);
+	int rc = 0;
+	for (uint32_t first = 0; rc == 0 && first < o->group_count; first += VERBS_CHAIN) {
+		struct verbs_span spans[VERBS_CHAIN];
+		uint32_t n = o->group_count - first < VERBS_CHAIN ? o->group_count - first : VERBS_CHAIN;
+		const uint64_t *words = (const void *)conn->ring_pages.at;
+		for (uint32_t i = 0; i < n; i++)
+			spans[i] = (struct verbs_span){ conn->banks[conn->own_owner].addr +
+				group_of(conn, o->first_group + first + i)->pulse_offset,
+				conn->banks[conn->own_owner].rkey, 8, conn->ring_pages.at + 8 * i };
+		rc = verbs_fetch(conn, spans, n, conn->ring_pages.mr->lkey);
+		for (uint32_t i = 0; rc == 0 && i < n; i++)
+			atomic_store_explicit(&conn->newest[o->first_group + first + i], words[i],
+				memory_order_relaxed);
+	}
+	return rc;
+}
+
+int verbs_granted(struct transport_conn *conn, uint32_t owner)
+{
+	if (owner >= conn->view->owner_count)
+		return dsm__fail(-EBADMSG, "the engine granted an owner that the table does not have");
+	if (conn->keys.own_bytes < conn->view->owners[owner].bank_bytes)
+		return dsm__fail(-EBADMSG, "rdma: the engine granted a role, but its bank cannot be written");
+	conn->own_owner = owner;
+	conn->write.pd = ibv_alloc_pd(conn->verbs);
+	if (!conn->write.pd)
+		return dsm__fail(-errno, "rdma: no protection domain: %s", strerror(errno));
+	int rc = verbs_queue_open(conn, &conn->write, conn->write.pd, WRITE_SENDS, VERBS_WRITE);
+	return rc ? rc : make_source(conn);
+}
+
+/* ---- chain ---- */
+
+static int may_write(const struct transport_conn *conn)
+{
+	if (!atomic_load_explicit(&conn->write_broken, memory_order_relaxed))
+		return 0;
+	return dsm__fail(-EOWNERDEAD, "owner \"%s\" can no longer be written: it was given to somebody else, "
+		"or the connection broke; what was not acknowledged may be there or not",
+		view_text(conn->view, own(conn)->name));
+}
+
+static int lost(struct transport_conn *conn)
+{
+	int rc = may_write(conn);
+	return rc ? rc : dsm__fail(-ENOTCONN, "the engine is gone; what was not acknowledged may be there or not");
+}
+
+/* One call for all that is chained; the last one tells when it is done. */
+static int post(struct transport_conn *conn)
+{
+	struct ibv_send_wr *bad;
+	uint32_t n = conn->chained;
+	if (n == 0)
+		return 0;
+	conn->chain[n - 1].next = NULL;
+	conn->chain[n - 1].send_flags = IBV_SEND_SIGNALED;
+	conn->chain[n - 1].wr_id = ++conn->write.posted;
+	conn->chained = 0;
+	if (ibv_post_send(conn->write.pair.qp, conn->chain, &bad) == 0)
+		return 0;
+	atomic_store(&conn->write_broken, -EIO);
+	return -ENOTCONN;
+}
+
+static int wait_for(struct transport_conn *conn, uint64_t ticket)
+{
+	int rc = verbs_await(conn, &conn->write, ticket, WRITE_NS);
+	if (rc == -EAGAIN) { /* its source must not be touched any more: the pair is of no use */
+		atomic_store(&conn->write_broken, -ETIMEDOUT);
+		rc = -ENOTCONN;
+	}
+	return rc;
+}
+
+/* WRITE of `bytes` at `source` to `offset` in the own bank. */
+static int append(struct transport_conn *conn, uint64_t source, uint64_t offset, uint64_t bytes)
+{
+	for (uint64_t at = 0; at < bytes;) {
+		uint32_t piece = (uint32_t)(bytes - at < VERBS_PIECE ? bytes - at : VERBS_PIECE);
+		if (conn->chained == CHAIN_MAX) {
+			int rc = post(conn);
+			if (rc == 0)
+				rc = wait_for(conn, conn->write.posted);
+			if (rc)
+				return rc;
+		}
+		uint32_t i = conn->chained++;
+		conn->chain_sge[i] = (struct ibv_sge){ (uintptr_t)conn->source.at + source + at, piece,
+			conn->source.mr->lkey };
+		conn->chain[i] = (struct ibv_send_wr){ .sg_list = &conn->chain_sge[i], .num_sge = 1,
+			.opcode = IBV_WR_RDMA_WRITE,
+			.wr.rdma = { conn->keys.own_addr + offset + at, conn->keys.own_rkey } };
+		if (i)
+			conn->chain[i - 1].next = &conn->chain[i];
+		at += piece;
+	}
+	return 0;
+}
+
+/* ---- commits ---- */
+
+static uint64_t *source_slot(const struct transport_conn *conn, uint32_t group)
+{
+	return (void *)(conn->source.at + conn->source_at[group - own(conn)->first_group]);
+}
+
+/* A step that failed half-way has left something in the chain: it goes out before its source is
+ * written again. */
+static int settle(struct transport_conn *conn, uint32_t group)
+{
+	uintptr_t slot = (uintptr_t)source_slot(conn, group);
+	bool there = false;
+	for (uint32_t i = 0; i < conn->chained; i++)
+		there |= conn->chain_sge[i].addr == slot;
+	if (!there)
+		return 0;
+	int rc = post(conn);
+	return rc ? rc : wait_for(conn, conn->write.posted);
+}
+
+/* Header around the payload that stands in the source, then slot and pulse into the chain. */
+static int send_slot(struct transport_conn *conn, uint32_t group, const struct check_fields *f)
+{
+	const struct directory_group *g = group_of(conn, group);
+	uint64_t *slot = source_slot(conn, group);
+	uint64_t pulse_at = conn->source_at[group - own(conn)->first_group] + g->slot_bytes;
+	slot[0] = f->seq;
+	slot[1] = f->epoch_length;
+	slot[2] = f->time;
+	slot[3] = f->step;
+	slot[4] = check_word(check_seed(conn->header.generation, group), f, slot + DSM_SLOT_HEADER / 8,
+		g->payload_bytes);
+	memcpy(conn->source.at + pulse_at, &f->seq, sizeof(f->seq));
+	int rc = append(conn, conn->source_at[group - own(conn)->first_group],
+		g->ring_offset + (f->seq & (g->slots - 1)) * g->slot_bytes, g->slot_bytes);
+	if (rc == 0)
+		rc = append(conn, pulse_at, g->pulse_offset, sizeof(f->seq));
+	if (rc == 0)
+		atomic_store_explicit(&conn->newest[group], f->seq, memory_order_relaxed);
+	return rc;
+}
+
+static int checked(const struct transport_conn *conn, uint32_t group)
+{
+	const struct directory_group *g = group_of(conn, group);
+	if (g->flags & DSM_GROUP_UNCHECKED)
+		return dsm__fail(-EMSGSIZE, "%s: %llu bytes are too many for a network",
+			view_text(conn->view, g->name), (unsigned long long)g->payload_bytes);
+	return may_write(conn);
+}
+
+int verbs_publish(struct transport_conn *conn, uint32_t group, const struct check_fields *fields,
+	const uint64_t *image)
+{
+	int rc = checked(conn, group);
+	if (rc)
+		return rc;
+	if (!verbs_enter(conn))
+		return lost(conn);
+	rc = settle(conn, group);
+	if (rc == 0) {
+		memcpy(source_slot(conn, group) + DSM_SLOT_HEADER / 8, image, group_of(conn, group)->payload_bytes);
+		rc = send_slot(conn, group, fields);
+	}
+	verbs_leave(conn);
+	return rc ? lost(conn) : 0;
+}
+
+/* Acknowledged is what the engine's device has acknowledged: it is in the bank, and a takeover,
+ * which ends the pair first, finds it there. */
+static int push_out(struct transport_conn *conn, uint64_t step, uint32_t n)
+{
+	int rc = verbs_await(conn, &conn->write, conn->step_ticket, WRITE_NS); /* the word's last use */
+	if (rc)
+		return rc;
+	uint64_t pulses = 0, words[2] = { step, step_check(conn->header.generation, step) };
+	memcpy(conn->source.at, words, sizeof(words));
+	if (n == 1 && conn->chained < CHAIN_MAX) { /* all in one call; the pulse tells, not the step */
+		struct ibv_send_wr *last = &conn->chain[conn->chained - 1];
+		last->send_flags = IBV_SEND_SIGNALED;
+		last->wr_id = pulses = ++conn->write.posted;
+	} else {
+		rc = post(conn);
+		pulses = conn->write.posted;
+		if (rc == 0)
+			rc = wait_for(conn, pulses);
+	}
+	if (rc == 0)
+		rc = append(conn, 0, offsetof(struct bank_header, step_complete), sizeof(words));
+	if (rc == 0)
+		rc = post(conn);
+	conn->step_ticket = conn->write.posted;
+	return rc ? rc : wait_for(conn, pulses);
+}
+
+int verbs_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
+	const uint32_t *groups, uint32_t n)
+{
+	(void)owner;
+	int rc = may_write(conn);
+	if (rc)
+		return rc;
+	if (!verbs_enter(conn))
+		return lost(conn);
+	rc = conn->chained ? push_out(conn, step, n) : 0;
+	if (rc == 0) {
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t at = groups[i] - own(conn)->first_group;
+			atomic_fetch_or_explicit(&conn->notify[at / 64], UINT64_C(1) << at % 64,
+				memory_order_relaxed);
+		}
+		/* release: who takes the request finds the bits */
+		atomic_store_explicit(&conn->notify_wanted, 1, memory_order_release);
+		if (pthread_mutex_trylock(&conn->control_lock) == 0) {
+			endpoint_flush(&conn->endpoint);
+			verbs_notify(conn);
+			pthread_mutex_unlock(&conn->control_lock);
+		}
+	}
+	verbs_leave(conn);
+	return rc ? lost(conn) : 0;
+}
+
+int verbs_loan(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t **payload)
+{
+	(void)seq;
+	int rc = checked(conn, group);
+	if (rc == 0)
+		*payload = source_slot(conn, group) + DSM_SLOT_HEADER / 8;
+	return rc;
+}
+
+int verbs_loan_end(struct transport_conn *conn, uint32_t group, const struct check_fields *fields)
+{
+	int rc = checked(conn, group);
+	if (rc)
+		return rc;
+	if (!verbs_enter(conn))
+		return lost(conn);
+	rc = send_slot(conn, group, fields);
+	verbs_leave(conn);
+	return rc ? lost(conn) : 0;
+}
+
+/* ---- messages: control_lock held, or taken ---- */
+
+/* Coalesced: while one is on its way the next commits only leave their bits. */
+void verbs_notify(struct transport_conn *conn)
+{
+	unsigned char message[1024];
+	struct control_writer w;
+	struct endpoint *ep = &conn->endpoint;
+	if (conn->own_owner == DSM_NONE || !conn->notify || conn->released || ep->broken ||
+	    !stream_idle(&ep->stream) || ~ep->sends_free ||
+	    !atomic_exchange_explicit(&conn->notify_wanted, 0, memory_order_acquire))
+		return;
+	const struct directory_owner *o = own(conn);
+	control_begin(&w, message, sizeof(message), CONTROL_NOTIFY);
+	for (uint32_t word = 0; word <= o->group_count / 64; word++) {
+		uint64_t bits = atomic_exchange_explicit(&conn->notify[word], 0, memory_order_relaxed);
+		for (; bits; bits &= bits - 1) {
+			control_put_u32(&w, o->first_group + 64 * word + (uint32_t)__builtin_ctzll(bits));
+			if (w.room - w.size >= 4)
+				continue;
+			endpoint_send(ep, message, control_end(&w));
+			control_begin(&w, message, sizeof(message), CONTROL_NOTIFY);
+		}
+	}
+	if (w.entries)
+		endpoint_send(ep, message, control_end(&w));
+}
+
+void verbs_beat(struct transport_conn *conn, uint32_t owner, uint64_t tick)
+{
+	unsigned char message[CONTROL_HEAD + 8];
+	struct control_writer w;
+	uint64_t now = clock_now(&clock_system);
+	if (owner != conn->own_owner || now - conn->beat_ns < conn->header.tick_ms * UINT64_C(500000))
+		return;
+	conn->beat_ns = now;
+	control_begin(&w, message, sizeof(message), CONTROL_BEAT);
+	control_put_u64(&w, tick);
+	size_t bytes = control_end(&w);
+	pthread_mutex_lock(&conn->control_lock);
+	if (!conn->released)
+		endpoint_send(&conn->endpoint, message, bytes);
+	pthread_mutex_unlock(&conn->control_lock);
+}
