@@ -20,7 +20,7 @@ struct state_part {
 	int restore;            /* enum truth */
 };
 struct config {
-	char *table, *name, *readers, *requesters;
+	char *table, *name, *readers, *requesters, *rdma;
 	uint32_t tick_ms, lease_ms, max_clients;
 	int auth;
 	int lock_memory;        /* enum truth */
@@ -52,6 +52,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_STRING_PTR("requesters", TEXT | OPTIONAL, struct config, requesters, 0, 1024),
 	CYAML_FIELD_ENUM("auth", WORD, struct config, auth, auths, 1),
 	CYAML_FIELD_ENUM("lock_memory", OPTIONAL | WORD, struct config, lock_memory, truths, 4),
+	CYAML_FIELD_STRING_PTR("rdma", TEXT | OPTIONAL, struct config, rdma, 1, 255),
 	CYAML_FIELD_MAPPING_PTR("state", TEXT | OPTIONAL, struct config, state, state_fields),
 	CYAML_FIELD_END
 };
@@ -66,6 +67,7 @@ static const struct { const char *key, *expected; } expectations[] = {
 	{ "max_clients", "a number of clients" },
 	{ "readers", "\"*\" or user names" }, { "requesters", "\"*\" or user names" },
 	{ "auth", "none (the only kind in this version; it must be written, so that it is known)" },
+	{ "rdma", "an address of an RDMA device or \"*\", and perhaps :PORT" },
 	{ "lock_memory", "true or false" }, { "state", "the keys file:, interval_s: and restore:" },
 	{ "file", "the path of the state file" }, { "interval_s", "seconds, 0 = only at the end" },
 	{ "restore", "true or false" },
@@ -149,6 +151,7 @@ static int take_config(const char *path, const struct config *c, struct settings
 	to->lease_ms = c->lease_ms;
 	to->max_clients = c->max_clients;
 	to->lock_memory = c->lock_memory == TRUE;
+	to->auth_none = true; /* the schema knows no other, and insists on the key */
 	int rc = take_path(&to->table, path, c->table);
 	if (rc == 0 && c->name)
 		rc = settings_text(&to->name, c->name);
@@ -156,6 +159,8 @@ static int take_config(const char *path, const struct config *c, struct settings
 		rc = settings_text(&to->readers, c->readers);
 	if (rc == 0 && c->requesters)
 		rc = settings_text(&to->requesters, c->requesters);
+	if (rc == 0 && c->rdma)
+		rc = settings_text(&to->rdma, c->rdma);
 	return rc == 0 && c->state ? take_state(path, c->state, to) : rc;
 }
 

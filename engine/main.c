@@ -25,6 +25,9 @@ static const char help[] =
 	"  -i, --interval S      with --state: save every S seconds as well\n"
 	"  -r, --restore         with --state: start with the values of FILE\n"
 	"  -l, --lock-memory     keep the table in main memory (mlock)\n"
+	"  -R, --rdma ADDR[:PORT]  serve rdma:// too, at that address of an RDMA device or at * for\n"
+	"                        all; port 7461 by default. Needs --auth none, or auth: in the file\n"
+	"  -a, --auth none       say that whoever reaches the rdma port may read and send requests\n"
 	"  -k, --check           say what the table holds, or what is wrong with it, and end\n"
 	"  -h, --help            this text\n"
 	"  -V, --version         the version\n"
@@ -35,6 +38,7 @@ static const char help[] =
 	"  dsmd --check rig.yaml\n"
 	"  dsmd rig.yaml\n"
 	"  dsmd --name rig2 --state /var/lib/dsm/rig2.state --restore rig.yaml\n"
+	"  dsmd --rdma '*' --auth none rig.yaml\n"
 	"  dsmd --config /etc/dsm/dsmd.yaml\n"
 	"  kill -HUP $(pidof dsmd)     # after a change of the table file\n";
 
@@ -46,6 +50,8 @@ static const struct option options[] = {
 	{ "interval", required_argument, NULL, 'i' },
 	{ "restore", no_argument, NULL, 'r' },
 	{ "lock-memory", no_argument, NULL, 'l' },
+	{ "rdma", required_argument, NULL, 'R' },
+	{ "auth", required_argument, NULL, 'a' },
 	{ "check", no_argument, NULL, 'k' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -53,7 +59,7 @@ static const struct option options[] = {
 };
 
 struct arguments {
-	const char *config, *table, *name, *state, *interval;
+	const char *config, *table, *name, *state, *interval, *rdma, *auth;
 	bool restore, lock_memory, check;
 };
 
@@ -64,6 +70,7 @@ void settings_free(struct settings *s)
 	free(s->readers);
 	free(s->requesters);
 	free(s->state_file);
+	free(s->rdma);
 	*s = (struct settings){ 0 };
 }
 
@@ -88,7 +95,7 @@ static int wrong_usage(const char *what)
 /* -1 = go on, else the exit status. */
 static int take_arguments(int argc, char **argv, struct arguments *a)
 {
-	for (int c; (c = getopt_long(argc, argv, "c:t:n:s:i:rlkhV", options, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, "c:t:n:s:i:R:a:rlkhV", options, NULL)) != -1;) {
 		switch (c) {
 		case 'c': a->config = optarg; break;
 		case 't': a->table = optarg; break;
@@ -97,6 +104,8 @@ static int take_arguments(int argc, char **argv, struct arguments *a)
 		case 'i': a->interval = optarg; break;
 		case 'r': a->restore = true; break;
 		case 'l': a->lock_memory = true; break;
+		case 'R': a->rdma = optarg; break;
+		case 'a': a->auth = optarg; break;
 		case 'k': a->check = true; break;
 		case 'h':
 			return printf("%s\n%s", usage, help) > 0 && fflush(stdout) == 0 ?
@@ -135,8 +144,14 @@ static int settle(const struct arguments *a, struct settings *s)
 		return STATUS_REFUSED;
 	if ((a->table && settings_text(&s->table, a->table)) ||
 	    (a->name && settings_text(&s->name, a->name)) ||
-	    (a->state && settings_text(&s->state_file, a->state)))
+	    (a->state && settings_text(&s->state_file, a->state)) ||
+	    (a->rdma && settings_text(&s->rdma, a->rdma)))
 		return STATUS_REFUSED;
+	if (a->auth && strcmp(a->auth, "none") != 0)
+		return wrong_usage("--auth: this version knows none, and nothing else");
+	s->auth_none |= a->auth != NULL;
+	if (s->rdma && !s->auth_none)
+		return wrong_usage("--rdma lets in whoever reaches its port; say --auth none if that is meant");
 	s->restore |= a->restore;
 	s->lock_memory |= a->lock_memory;
 	if (!s->state_file && (a->restore || a->interval))

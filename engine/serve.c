@@ -19,18 +19,40 @@ static void take_line(const char *text, void *context)
 	log_line("%s", text);
 }
 
+static void take_settings(const struct settings *s, struct dsm_engine_options *opts)
+{
+	static const struct dsm_engine_options defaults = DSM_ENGINE_OPTIONS_INIT;
+	*opts = defaults;
+	opts->name = s->name;
+	opts->tick_ms = s->tick_ms;
+	opts->lease_ms = s->lease_ms;
+	opts->max_clients = s->max_clients;
+	opts->readers = s->readers;
+	opts->requesters = s->requesters;
+	opts->state_file = s->state_file;
+	opts->save_interval_ms = s->save_interval_ms;
+	opts->restore = s->restore;
+	opts->lock_memory = s->lock_memory;
+	opts->rdma = s->rdma;
+	opts->log = take_line;
+}
+
 int serve_check(const struct settings *settings)
 {
 	struct dsm_table *table = NULL;
 	struct dsm_table_info info;
-	if (dsm_table_load(settings->table, &table) || dsm_table_info(table, &info)) {
+	struct dsm_engine_options opts;
+	take_settings(settings, &opts);
+	if (dsm_table_load(settings->table, &table) || dsm_table_info(table, &info) ||
+	    dsm_engine_check(table, &opts)) {
 		fprintf(stderr, "dsmd: %s\n", dsm_error());
 		dsm_table_free(&table);
 		return STATUS_REFUSED;
 	}
-	int n = printf("%s: ok: region %s, %u owners, %u groups, %u cells, %llu bytes of memory\n",
+	int n = printf("%s: ok: region %s, %u owners, %u groups, %u cells, %llu bytes of memory%s%s\n",
 		settings->table, info.region, info.owners, info.groups, info.cells,
-		(unsigned long long)info.region_bytes);
+		(unsigned long long)info.region_bytes, settings->rdma ? ", auth none, rdma at " : "",
+		settings->rdma ? settings->rdma : "");
 	dsm_table_free(&table);
 	return n > 0 && fflush(stdout) == 0 ? STATUS_OK : STATUS_REFUSED;
 }
@@ -47,8 +69,9 @@ static void describe(struct dsm_engine *engine, const struct settings *s, const 
 	snprintf(line, size, "%s", first);
 	if (dsm_engine_attach(engine, &opts, &dsm) == 0 && dsm_region_info(dsm, &info) == 0)
 		snprintf(line, size, "%s: %s: %u cells in %u groups of %u owners, %llu bytes, pid %d, "
-			"auth none", first, s->name ? s->name : info.name, info.cells, info.groups,
-			info.owners, (unsigned long long)info.bytes, (int)getpid());
+			"auth none%s%s", first, s->name ? s->name : info.name, info.cells, info.groups,
+			info.owners, (unsigned long long)info.bytes, (int)getpid(),
+			s->rdma ? ", rdma at " : "", s->rdma ? s->rdma : "");
 	dsm_detach(&dsm);
 }
 
@@ -65,21 +88,11 @@ static void raise_descriptor_limit(void)
 static int start(const struct settings *s, struct dsm_engine **engine)
 {
 	struct dsm_table *table = NULL;
-	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	struct dsm_engine_options opts;
 	int rc = dsm_table_load(s->table, &table);
 	if (rc)
 		return rc;
-	opts.name = s->name;
-	opts.tick_ms = s->tick_ms;
-	opts.lease_ms = s->lease_ms;
-	opts.max_clients = s->max_clients;
-	opts.readers = s->readers;
-	opts.requesters = s->requesters;
-	opts.state_file = s->state_file;
-	opts.save_interval_ms = s->save_interval_ms;
-	opts.restore = s->restore;
-	opts.lock_memory = s->lock_memory;
-	opts.log = take_line;
+	take_settings(s, &opts);
 	raise_descriptor_limit();
 	rc = dsm_engine_open(table, &opts, engine);
 	dsm_table_free(&table);

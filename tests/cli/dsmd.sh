@@ -124,6 +124,21 @@ expect 'a bad table is not served' 1 '' 'bad.yaml:5: groups[0].cells[0].min: '
 run --name 'a/b' "$work/t.yaml"
 expect 'a bad name' 1
 
+# ---- rdma: what is refused before a device is looked for ----
+
+run --rdma '*' "$work/t.yaml"
+expect 'rdma wants to hear that nobody is authenticated' 2 '' 'say --auth none'
+run --auth secret "$work/t.yaml"
+expect 'no other authentication' 2 '' 'this version knows none'
+if [[ $("$DSMD" --check --rdma '*' --auth none "$work/t.yaml" 2>&1) != *'no rdma'* ]]; then
+	run --check --rdma '*:7000' --auth none "$work/t.yaml"
+	expect 'check with rdma' 0 'auth none, rdma at *:7000'
+	for bad in '' '*7000' 'a b' '[::1' '10.0.0.1:70000' '10.0.0.1:x'; do
+		run --check --rdma "$bad" --auth none "$work/t.yaml"
+		expect "rdma at '$bad'" 1 '' 'expected an address of this machine'
+	done
+fi
+
 # ---- configuration ----
 
 # config NAME STATUS WORDS TEXT
