@@ -55,7 +55,7 @@ int reference_grace_ms(const struct reference *r)
 
 static bool is_file(const char *what)
 {
-	return !strstr(what, "://") && access(what, F_OK) == 0;
+	return !strstr(what, "://") && (strchr(what, '/') || access(what, F_OK) == 0);
 }
 
 static int open_engine(struct reference *r, char *error, size_t size)

@@ -36,7 +36,8 @@ enum cmp comparison_of(const struct comparison *cmp, uint32_t cell);
 struct reference;
 
 struct reference_options {
-	const char *what;        /**< a URI, else a file if there is one, else an engine's name */
+	const char *what;        /**< a URI, else a path if there is '/' in it or such
+	                              a file, else an engine's name */
 	const struct tolerance *tolerances;
 	int n_tolerances;        /**< the last whose glob matches decides; none: exact */
 	double period_s, timeout_s;

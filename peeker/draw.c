@@ -104,7 +104,7 @@ static void draw_group(struct canvas *canvas, const struct scene *scene, int y, 
 	int x = 2, width = canvas->width;
 
 	for (uint32_t i = group->first; i < group->first + group->n; i++)
-		doubtful += !verdict_is_valid(model_verdict(model, i));
+		doubtful += verdict_is_doubtful(model_verdict(model, i));
 	canvas_point(canvas, y, 0, STYLE_GROUP, scene->view->folded[g] ? FOLDED : UNFOLDED);
 	x += canvas_put(canvas, y, x, width - x, STYLE_GROUP, group->name) + 2;
 	canvas_point(canvas, y, x, owner_style(state), owner_mark(state));
@@ -173,11 +173,29 @@ static void draw_owner_column(struct canvas *canvas, const struct scene *scene,
 		state == DSM_ALIVE ? STYLE_DIM : owner_style(state), model->table->owner[owner]);
 }
 
+/* As the value beside it is written, unless that would hide what is not the same. */
+static void expected_text(const struct scene *scene, uint32_t cell, int width, char *buf,
+	size_t size)
+{
+	const struct cell_meta *meta = &scene->model->table->cell[cell];
+	const struct cell_state *state = &scene->model->cells[cell];
+	struct dsm_value number;
+	char live[64];
+
+	reference_text(scene->reference, cell, -1, buf, size);
+	if (meta->type != DSM_F64 || dsm_value_parse(buf, DSM_F64, &number, NULL, 0))
+		return;
+	text_number(number.f64, meta->precision, (size_t)width, buf, size);
+	text_number(state->value.f64, meta->precision, (size_t)width, live, sizeof live);
+	if (strcmp(buf, live) == 0 && number.f64 != state->value.f64)
+		text_number(number.f64, -1, (size_t)width, buf, size);
+}
+
 static void draw_expected(struct canvas *canvas, const struct scene *scene,
 	const struct layout *l, int y, uint32_t cell)
 {
 	enum cmp cmp = comparison_of(scene->cmp, cell);
-	char text[512], fitting[64];
+	char text[512];
 
 	if (!scene->cmp || cmp == CMP_NONE)
 		return;
@@ -185,16 +203,9 @@ static void draw_expected(struct canvas *canvas, const struct scene *scene,
 		canvas_point(canvas, y, 0, STYLE_BAD, DEVIATES);
 	if (!l->expected_w || (scene->frozen && reference_grace_ms(scene->reference)))
 		return; /* the other engine is not frozen */
-	const struct cell_meta *meta = &scene->model->table->cell[cell];
-	reference_text(scene->reference, cell, meta->precision, text, sizeof text);
-	struct dsm_value number;
-	if (meta->type == DSM_F64 && dsm_value_parse(text, DSM_F64, &number, NULL, 0) == 0 &&
-	    (int)strlen(text) > l->expected_w)
-		text_number(number.f64, meta->precision, (size_t)l->expected_w, fitting, sizeof fitting);
-	else
-		snprintf(fitting, sizeof fitting, "%.60s", text);
+	expected_text(scene, cell, l->expected_w, text, sizeof text);
 	enum style style = cmp == CMP_DEVIATES ? STYLE_BAD : cmp == CMP_PENDING ? STYLE_WARN : STYLE_DIM;
-	canvas_put_right(canvas, y, l->expected, l->expected_w, style, fitting);
+	canvas_put_right(canvas, y, l->expected, l->expected_w, style, text);
 }
 
 static void draw_cell(struct canvas *canvas, const struct scene *scene, const struct layout *l,

@@ -89,7 +89,7 @@ static void draw_value(struct canvas *canvas, const struct scene *scene, uint32_
 	int x = 1, width = canvas->width;
 	bool capped;
 
-	bool bracket = !verdict_is_valid(verdict) && verdict != CELL_NEVER && state->read;
+	bool bracket = verdict_is_doubtful(verdict) && state->read;
 	text_whole_value(state, meta->precision, value, sizeof value);
 	x += canvas_print(canvas, y, x, width / 2, verdict == CELL_GOOD ? STYLE_BOLD : style_of(verdict),
 		"%s%s%s %s", bracket ? "(" : "", value, bracket ? ")" : "", meta->unit) + 2;

@@ -63,10 +63,12 @@ uint32_t owner_mark(enum dsm_owner_state state)
 /* Cells that are there and cannot be believed; never written ones are no fault. */
 static uint32_t not_valid(const struct scene *scene)
 {
-	uint32_t counts[CELL_VERDICTS];
+	uint32_t counts[CELL_VERDICTS], n = 0;
 
 	model_count(scene->live, counts);
-	return counts[CELL_STALE] + counts[CELL_BAD] + counts[CELL_UNREAD] + counts[CELL_UNKNOWN];
+	for (int v = 0; v < CELL_VERDICTS; v++)
+		n += verdict_is_doubtful((enum verdict)v) ? counts[v] : 0;
+	return n;
 }
 
 static enum style bar_style(const struct scene *scene)

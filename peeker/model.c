@@ -279,6 +279,11 @@ bool verdict_is_valid(enum verdict verdict)
 	return verdict == CELL_GOOD || verdict == CELL_FORCED || verdict == CELL_SIMULATED;
 }
 
+bool verdict_is_doubtful(enum verdict verdict)
+{
+	return !verdict_is_valid(verdict) && verdict != CELL_NEVER;
+}
+
 void model_count(const struct model *model, uint32_t counts[CELL_VERDICTS])
 {
 	memset(counts, 0, CELL_VERDICTS * sizeof *counts);

@@ -185,6 +185,8 @@ enum verdict {
 enum verdict model_verdict(const struct model *model, uint32_t cell);
 /** May the value be taken for valid: good, forced or simulated, and not stale. */
 bool verdict_is_valid(enum verdict verdict);
+/** Was written and cannot be believed: stale, bad, not read, not known. */
+bool verdict_is_doubtful(enum verdict verdict);
 /** How many cells of each verdict. */
 void model_count(const struct model *model, uint32_t counts[CELL_VERDICTS]);
 

@@ -173,7 +173,7 @@ char *text_value(const struct model *model, uint32_t cell, size_t width, char *b
 	const struct cell_state *state = &model->cells[cell];
 	const struct cell_meta *meta = &model->table->cell[cell];
 	enum verdict verdict = model_verdict(model, cell);
-	bool bracket = !verdict_is_valid(verdict) && verdict != CELL_NEVER;
+	bool bracket = verdict_is_doubtful(verdict);
 	char text[512];
 
 	if (verdict == CELL_NEVER || !state->read) {
