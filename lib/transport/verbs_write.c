@@ -3,6 +3,7 @@
  * then its pulse; the source is not touched before its completion, because a retransmission would
  * mix two commits. After an error nothing is reposted: the slot's fate is not known, so the role
  * is granted anew and the image comes from the ring. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,6 +220,37 @@ int verbs_publish(struct transport_conn *conn, uint32_t group, const struct chec
 	return rc ? lost(conn) : 0;
 }
 
+#ifdef DSM_TEST_HOOKS
+/* A test has the owner die when only a part of the chain has landed: half of a slot, slots without
+ * their pulses, or pulses (8 bytes long) without their slots. */
+static void die_half_sent(struct transport_conn *conn)
+{
+	bool half = dsm__point_is("verbs-half-slot"), slots = dsm__point_is("verbs-slot-only");
+	bool pulses = dsm__point_is("verbs-pulse-only");
+	uint32_t kept = 0;
+	DSM_POINT("verbs-before-post");
+	if (!half && !slots && !pulses)
+		return;
+	for (uint32_t i = 0; i < conn->chained; i++) {
+		if ((conn->chain_sge[i].length == sizeof(uint64_t)) != pulses)
+			continue;
+		conn->chain_sge[kept] = conn->chain_sge[i];
+		conn->chain[kept] = conn->chain[i];
+		conn->chain[kept].sg_list = &conn->chain_sge[kept];
+		if (kept)
+			conn->chain[kept - 1].next = &conn->chain[kept];
+		conn->chain_sge[kept].length /= half ? 2 : 1;
+		kept++;
+	}
+	conn->chained = kept;
+	if (post(conn) == 0)
+		wait_for(conn, conn->write.posted);
+	raise(SIGKILL);
+}
+#else
+static void die_half_sent(struct transport_conn *conn) { (void)conn; }
+#endif
+
 /* Acknowledged is what the engine's device has acknowledged: it is in the bank, and a takeover,
  * which ends the pair first, finds it there. */
 static int push_out(struct transport_conn *conn, uint64_t step, uint32_t n)
@@ -226,6 +258,7 @@ static int push_out(struct transport_conn *conn, uint64_t step, uint32_t n)
 	int rc = verbs_await(conn, &conn->write, conn->step_ticket, WRITE_NS); /* the word's last use */
 	if (rc)
 		return rc;
+	die_half_sent(conn);
 	uint64_t pulses = 0, words[2] = { step, step_check(conn->header.generation, step) };
 	memcpy(conn->source.at, words, sizeof(words));
 	if (n == 1 && conn->chained < CHAIN_MAX) { /* all in one call; the pulse tells, not the step */
@@ -242,6 +275,7 @@ static int push_out(struct transport_conn *conn, uint64_t step, uint32_t n)
 		rc = append(conn, 0, offsetof(struct bank_header, step_complete), sizeof(words));
 	if (rc == 0)
 		rc = post(conn);
+	DSM_POINT("verbs-after-post");
 	conn->step_ticket = conn->write.posted;
 	return rc ? rc : wait_for(conn, pulses);
 }
