@@ -123,7 +123,7 @@ int rc_resolve(struct rdma_event_channel *channel, const char *host, uint16_t po
 	int rc = getaddrinfo(host, service, &hints, &list);
 	if (rc)
 		return dsm__fail(-ENOENT, "rdma: \"%s\" is no host: %s", host, gai_strerror(rc));
-	rc = dsm__fail(-ENOENT, "rdma: \"%s\" has no address", host);
+	rc = -ENOENT;
 	int n = 0;
 	for (struct addrinfo *a = list; a && rc && n < ADDRESSES_MAX; a = a->ai_next, n++)
 		rc = resolve_one(channel, host, a->ai_addr, deadline, out);

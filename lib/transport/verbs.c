@@ -47,8 +47,8 @@ static int open_control(struct transport_conn *conn, const struct uri *uri)
 			&conn->control.id);
 	if (rc)
 		return rc;
-	conn->verbs = conn->control.id->verbs;
-	rc = dsm__rdma_hold(conn->verbs);
+	conn->cm_verbs = conn->control.id->verbs;
+	rc = dsm__rdma_open(conn->cm_verbs, &conn->verbs);
 	conn->held = rc == 0;
 	if (rc == 0 && !(conn->pd = ibv_alloc_pd(conn->verbs)))
 		rc = dsm__fail(-errno, "rdma: no protection domain: %s", strerror(errno));
@@ -67,6 +67,8 @@ static int open_control(struct transport_conn *conn, const struct uri *uri)
 	if (rc == 0)
 		rc = rc_connect(conn->control.id, conn->control.qp, &request,
 			verbs_ms_left(now, conn->deadline), &reply, &reads);
+	if (rc == -ECONNREFUSED)
+		rc = dsm__fail(-ENOENT, "rdma: no engine listens at %s:%u", uri->host, port);
 	if (rc == 0 && endpoint_start(&conn->endpoint, reply.credits))
 		rc = dsm__fail(-EBADMSG, "rdma: what answers is no dsm engine");
 	return rc ? rc : watch_fds(conn);
@@ -128,7 +130,7 @@ static void release(struct transport_conn *conn)
 		rdma_destroy_event_channel(conn->events);
 	conn->events = NULL;
 	if (conn->held)
-		dsm__rdma_release(conn->verbs, conn->removed);
+		dsm__rdma_release(conn->cm_verbs, conn->removed);
 	conn->held = false;
 }
 

@@ -59,9 +59,9 @@ struct transport_conn {
 	int epoll;                  /* fd(): control queue and CM events */
 	uint64_t deadline;          /* of the attach */
 	struct rdma_event_channel *events;
-	struct ibv_context *verbs;
+	struct ibv_context *cm_verbs, *verbs; /* librdmacm's; ours */
 	struct ibv_pd *pd;          /* of control and read */
-	bool held, removed;         /* dsm__rdma_hold(); the device is going away */
+	bool held, removed;         /* dsm__rdma_open(); the device is going away */
 	/* control */
 	pthread_mutex_t control_lock;
 	struct verbs_pair control;
