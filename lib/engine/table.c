@@ -13,6 +13,7 @@
 #include "core/layout.h"
 #include "core/near.h"
 #include "core/payload.h"
+#include "engine/table_devices.h"
 #include "engine/table_names.h"
 
 static_assert(DSM_CELLS_MAX == DSM_CELLS_LIMIT && DSM_OWNERS_MAX == DSM_OWNERS_LIMIT,
@@ -71,6 +72,7 @@ void dsm_table_free(struct dsm_table **table)
 	free((*table)->groups);
 	free((*table)->cells);
 	free((*table)->index);
+	table_devices_free(*table);
 	free(*table);
 	*table = NULL;
 }

@@ -59,6 +59,7 @@ struct dsm_table {
 	struct table_cell *cells;
 	uint32_t owner_count, owner_room, group_count, group_room, cell_count, cell_room;
 	uint64_t ring_bytes;        /* of all groups */
+	struct table_devices *devices; /* table_devices.h; NULL = none */
 	uint64_t *index;            /* open addressing over names and shared strings; table_names.c */
 	uint32_t index_size, index_used;
 };

@@ -78,11 +78,55 @@ static const cyaml_schema_value_t owner_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct yaml_owner, owner_fields),
 };
 
+static const cyaml_schema_field_t point_fields[] = {
+	CYAML_FIELD_FLOAT("raw", CYAML_FLAG_DEFAULT, struct yaml_point, raw),
+	CYAML_FIELD_FLOAT("value", CYAML_FLAG_DEFAULT, struct yaml_point, value),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_value_t point_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct yaml_point, point_fields),
+};
+
+static const cyaml_schema_field_t input_fields[] = {
+	CYAML_FIELD_STRING_PTR("cell", TEXT, struct yaml_input, cell, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_UINT_PTR("channel", OPTIONAL_TEXT, struct yaml_input, channel),
+	CYAML_FIELD_UINT_PTR("level", OPTIONAL_TEXT, struct yaml_input, level),
+	CYAML_FIELD_UINT_PTR("presses", OPTIONAL_TEXT, struct yaml_input, presses),
+	CYAML_FIELD_FLOAT_PTR("low", OPTIONAL_TEXT, struct yaml_input, low),
+	CYAML_FIELD_FLOAT_PTR("high", OPTIONAL_TEXT, struct yaml_input, high),
+	CYAML_FIELD_ENUM("invert", OPTIONAL_ENUM, struct yaml_input, invert, bool_words,
+		CYAML_ARRAY_LEN(bool_words)),
+	CYAML_FIELD_FLOAT("dead_zone", OPTIONAL, struct yaml_input, dead_zone),
+	CYAML_FIELD_FLOAT_PTR("center", OPTIONAL_TEXT, struct yaml_input, center),
+	CYAML_FIELD_FLOAT("filter_ms", OPTIONAL, struct yaml_input, filter_ms),
+	CYAML_FIELD_SEQUENCE("calibration", OPTIONAL_TEXT, struct yaml_input, calibration, &point_schema, 0,
+		CYAML_UNLIMITED),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_value_t input_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct yaml_input, input_fields),
+};
+
+static const cyaml_schema_field_t device_fields[] = {
+	CYAML_FIELD_STRING_PTR("name", TEXT, struct yaml_device, name, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_UINT("id", CYAML_FLAG_DEFAULT, struct yaml_device, id),
+	CYAML_FIELD_STRING_PTR("owner", TEXT, struct yaml_device, owner, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_UINT_PTR("tick_us", OPTIONAL_TEXT, struct yaml_device, tick_us),
+	CYAML_FIELD_FLOAT("commit_hz", OPTIONAL, struct yaml_device, commit_hz),
+	CYAML_FIELD_SEQUENCE("inputs", TEXT, struct yaml_device, inputs, &input_schema, 0, DSM_CELLS_MAX),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_value_t device_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct yaml_device, device_fields),
+};
+
 static const cyaml_schema_field_t table_fields[] = {
 	CYAML_FIELD_STRING_PTR("region", TEXT, struct yaml_table, region, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE("owners", OPTIONAL_TEXT, struct yaml_table, owners, &owner_schema, 0,
 		DSM_CELLS_MAX),
 	CYAML_FIELD_SEQUENCE("groups", TEXT, struct yaml_table, groups, &group_schema, 0,
+		DSM_CELLS_MAX),
+	CYAML_FIELD_SEQUENCE("devices", OPTIONAL_TEXT, struct yaml_table, devices, &device_schema, 0,
 		DSM_CELLS_MAX),
 	CYAML_FIELD_END
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table file between its three parts: table_yaml.c (libcyaml: text to the structures here),
- * table_yaml_fill.c (these to the builder), table_yaml_locate.c (libyaml again, after an error:
+ * table_yaml_fill.c and table_yaml_devices.c (these to the builder), table_yaml_locate.c (libyaml again, after an error:
  * which line it is in). */
 #ifndef DSM_LIB_ENGINE_TABLE_YAML_H
 #define DSM_LIB_ENGINE_TABLE_YAML_H
@@ -34,11 +34,30 @@ struct yaml_owner {
 	char *name, *users;
 	int32_t network;                        /* enum yaml_bool */
 };
+struct yaml_point { double raw, value; };
+struct yaml_input {
+	char *cell;
+	uint32_t *channel, *level, *presses;    /* NULL if absent; one is not */
+	double *low, *high, *center;            /* NULL if absent */
+	double dead_zone, filter_ms;
+	int32_t invert;                         /* enum yaml_bool */
+	uint32_t calibration_count;
+	struct yaml_point *calibration;
+};
+struct yaml_device {
+	char *name, *owner;
+	uint32_t id;
+	uint32_t *tick_us;                      /* NULL if absent */
+	double commit_hz;
+	uint32_t inputs_count;
+	struct yaml_input *inputs;
+};
 struct yaml_table {
 	char *region;
 	struct yaml_owner *owners;
 	struct yaml_group *groups;
-	uint32_t owners_count, groups_count;
+	struct yaml_device *devices;
+	uint32_t owners_count, groups_count, devices_count;
 };
 
 /* The text as loaded, for errors. */
@@ -51,6 +70,8 @@ struct yaml_source {
 /* Builds the table. Errors begin "FILE:LINE: KEY: ". */
 int yaml_fill(const struct yaml_source *source, const struct yaml_table *file,
 	struct dsm_table **out);
+/* The last part of it: table_yaml_devices.c. */
+int yaml_fill_devices(const struct yaml_source *source, const struct yaml_table *file, struct dsm_table *table);
 
 /* Looks for what is wrong with the text as YAML and by the schema; 0 if nothing is found. */
 int yaml_explain(const struct yaml_source *source);

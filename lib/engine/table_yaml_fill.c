@@ -289,7 +289,7 @@ static int fill_all(struct fill *f)
 		return rc;
 	rc = table_finish(f->table);
 	struct place top = { NULL, 0, TABLE_NONE, "groups" };
-	return rc ? fail_at(f, &top, NULL, rc, dsm_error()) : 0;
+	return rc ? fail_at(f, &top, NULL, rc, dsm_error()) : yaml_fill_devices(f->source, f->file, f->table);
 }
 
 int yaml_fill(const struct yaml_source *source, const struct yaml_table *file,

@@ -16,7 +16,7 @@
 #include "core/near.h"
 
 #define SHOWN_MAX 60        /* bytes of a value in an error */
-#define KEYS_MAX 10
+#define KEYS_MAX 12
 
 enum kind { TEXT, NUMBER, WHOLE, COUNTED, BOOLEAN, RANGE, LIST };
 
@@ -59,10 +59,39 @@ static const struct key owner_keys[] = {
 	{ "network", BOOLEAN, false, NULL, "true or false" },
 	{ 0 },
 };
+static const struct key point_keys[] = {
+	{ "raw", NUMBER, true, NULL, "a number, 0 to 65535" },
+	{ "value", NUMBER, true, NULL, "a number" },
+	{ 0 },
+};
+static const struct key input_keys[] = {
+	{ "cell", TEXT, true, NULL, "the name of a cell" },
+	{ "channel", COUNTED, false, NULL, "a whole number, 0 to 254" },
+	{ "level", COUNTED, false, NULL, "a whole number, 0 to 31" },
+	{ "presses", COUNTED, false, NULL, "a whole number, 0 to 7" },
+	{ "low", NUMBER, false, NULL, "a number" },
+	{ "high", NUMBER, false, NULL, "a number" },
+	{ "invert", BOOLEAN, false, NULL, "true or false" },
+	{ "dead_zone", NUMBER, false, NULL, "a number, 0 to 0.5" },
+	{ "center", NUMBER, false, NULL, "a number" },
+	{ "filter_ms", NUMBER, false, NULL, "milliseconds" },
+	{ "calibration", LIST, false, point_keys, "a list of points {raw: ..., value: ...}" },
+	{ 0 },
+};
+static const struct key device_keys[] = {
+	{ "name", TEXT, true, NULL, "a name" },
+	{ "id", COUNTED, true, NULL, "the device's number, 0 to 4294967295" },
+	{ "owner", TEXT, true, NULL, "the name of an owner" },
+	{ "tick_us", COUNTED, false, NULL, "microseconds, a whole number" },
+	{ "commit_hz", NUMBER, false, NULL, "commits a second" },
+	{ "inputs", LIST, true, input_keys, "a list of inputs" },
+	{ 0 },
+};
 static const struct key table_keys[] = {
 	{ "region", TEXT, true, NULL, "a name" },
 	{ "owners", LIST, false, owner_keys, "a list of owners" },
 	{ "groups", LIST, true, group_keys, "a list of groups" },
+	{ "devices", LIST, false, device_keys, "a list of devices" },
 	{ 0 },
 };
 
