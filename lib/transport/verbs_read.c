@@ -24,6 +24,15 @@ static bool is_small(const struct transport_conn *conn, const struct directory_g
 	return g->slot_bytes * g->slots <= conn->small;
 }
 
+/* As the slow path saw it last; a commit of a later grant than it knows is fresher news. */
+static uint32_t owner_state(const struct transport_conn *conn, uint32_t owner, uint32_t epoch)
+{
+	const struct owner_line *line = &conn->lines[owner];
+	if (epoch > atomic_load_explicit(&line->epoch, memory_order_relaxed))
+		return DSM_ALIVE;
+	return (uint32_t)(atomic_load_explicit(&line->bank_state, memory_order_relaxed) >> 32);
+}
+
 bool verbs_slot_holds(const struct transport_conn *conn, uint32_t group, const unsigned char *at,
 	uint64_t index, struct slot_meta *meta)
 {
@@ -38,8 +47,8 @@ bool verbs_slot_holds(const struct transport_conn *conn, uint32_t group, const u
 			at + DSM_SLOT_HEADER, g->payload_bytes) && !DSM_CHECK_IGNORED())
 		return false;
 #endif
-	uint64_t line = atomic_load_explicit(&conn->lines[g->owner].bank_state, memory_order_relaxed);
-	*meta = (struct slot_meta){ f.seq, f.time, f.step, (uint32_t)f.epoch_length, (uint32_t)(line >> 32) };
+	*meta = (struct slot_meta){ f.seq, f.time, f.step, (uint32_t)f.epoch_length,
+		owner_state(conn, g->owner, (uint32_t)f.epoch_length) };
 	return true;
 }
 
@@ -78,11 +87,10 @@ static int from_last(struct transport_conn *conn, uint32_t group, uint64_t offse
 	if (!last->valid)
 		return dsm__fail(-ENOTCONN, "%s: the engine is gone, and this handle had not read the group "
 			"before that", view_text(conn->view, group_of(conn, group)->name));
-	uint64_t line = atomic_load_explicit(&conn->lines[group_of(conn, group)->owner].bank_state,
-		memory_order_relaxed);
 	if (bytes)
 		memcpy(to, (const char *)(last + 1) + offset, bytes);
-	*meta = (struct slot_meta){ last->seq, last->time, last->step, last->epoch, (uint32_t)(line >> 32) };
+	*meta = (struct slot_meta){ last->seq, last->time, last->step, last->epoch,
+		owner_state(conn, group_of(conn, group)->owner, last->epoch) };
 	return 0;
 }
 
