@@ -57,7 +57,7 @@ static uint64_t read_newest(struct made *m, uint64_t pulse)
 Test(ring, a_torn_pulse_never_hides_the_newest_commit)
 {
 	static const struct { uint32_t slots; uint64_t last, torn[3]; } cases[] = {
-		{ 4, 0x100, { 0, 0x1ff, 0x1ff } }, { 512, 0x200, { 0x100, 0x1ff, 0x2ff } },
+		{ 4, 0x100, { 0, 0x1ff, 0xff } }, { 512, 0x200, { 0x100, 0x1ff, 0x2ff } },
 		{ 256, 0x10000, { 0xff00, 0, 0xffff } },
 	};
 	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
