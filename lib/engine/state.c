@@ -65,7 +65,7 @@ void state_begin(struct state_image *image, const char *region, uint64_t generat
 	unsigned char *at = append(image, sizeof(struct state_header) + pad8(length + 1));
 	if (!at)
 		return;
-	struct state_header header = { .version = STATE_VERSION, .header_bytes = sizeof(header),
+	struct state_header header = { .version = STATE_VERSION_PLAIN, .header_bytes = sizeof(header),
 		.generation = generation, .time_ns = time_ns, .region_bytes = (uint32_t)length };
 	memcpy(header.magic, STATE_MAGIC, sizeof(header.magic));
 	memcpy(at, &header, sizeof(header));
@@ -155,6 +155,21 @@ void state_put_client(struct state_image *image, const struct state_client *clie
 	count(image, offsetof(struct state_header, clients));
 }
 
+void state_put_device(struct state_image *image, const struct state_device *device)
+{
+	struct state_device_record record = { .kind = STATE_DEVICE, .bytes = sizeof(record),
+		.device = device->device, .epoch = device->epoch, .seq = device->seq, .limit = device->limit };
+	unsigned char *at = append(image, sizeof(record));
+	if (!at)
+		return;
+	memcpy(at, &record, sizeof(record));
+	struct state_header header;
+	memcpy(&header, image->data, sizeof(header));
+	header.version = STATE_VERSION;
+	header.devices++;
+	memcpy(image->data, &header, sizeof(header));
+}
+
 int state_finish(struct state_image *image)
 {
 	unsigned char *at = append(image, STATE_CHECK_BYTES);
@@ -209,9 +224,9 @@ int state_verify_header(const void *data, size_t size, uint64_t file_bytes)
 		return dsm__fail(-EBADMSG, "truncated: %zu bytes, the header alone has %zu", size,
 			sizeof(header));
 	memcpy(&header, data, sizeof(header));
-	if (header.version != STATE_VERSION)
-		return dsm__fail(-EPROTONOSUPPORT, "other version: it is of version %u, this program reads %u",
-			header.version, STATE_VERSION);
+	if (header.version < STATE_VERSION_PLAIN || header.version > STATE_VERSION)
+		return dsm__fail(-EPROTONOSUPPORT, "other version: it is of version %u, this program reads %u to %u",
+			header.version, STATE_VERSION_PLAIN, STATE_VERSION);
 	if (file_bytes < header.file_bytes)
 		return dsm__fail(-EBADMSG, "truncated: %llu bytes of %llu", (unsigned long long)file_bytes,
 			(unsigned long long)header.file_bytes);
@@ -282,9 +297,45 @@ static void cell_of(const unsigned char *at, const struct state_cell_record *rec
 struct walk {
 	int (*cell)(const char *name, const char *unit, const struct dsm_sample *sample, void *context);
 	int (*client)(const struct state_client *client, void *context);
+	int (*device)(const struct state_device *device, void *context);
 	void *context;
-	uint64_t cells, clients;
+	uint64_t cells, clients, devices;
 };
+
+static int walk_client(const unsigned char *data, uint64_t at, uint64_t left, struct walk *walk,
+	uint64_t *bytes)
+{
+	struct state_client_record record;
+	if (left < sizeof(record))
+		return damaged(at, "a client's record is cut");
+	memcpy(&record, data + at, sizeof(record));
+	if (record.bytes != sizeof(record))
+		return damaged(at + offsetof(struct state_client_record, bytes), "a client's record has another size");
+	*bytes = record.bytes;
+	walk->clients++;
+	if (!walk->client)
+		return 0;
+	struct state_client client = { .last_number = record.last_number, .in_flight = record.in_flight };
+	memcpy(client.id, record.id, sizeof(client.id));
+	return walk->client(&client, walk->context);
+}
+
+static int walk_device(const unsigned char *data, uint64_t at, uint64_t left, struct walk *walk,
+	uint64_t *bytes)
+{
+	struct state_device_record record;
+	if (left < sizeof(record))
+		return damaged(at, "a device's record is cut");
+	memcpy(&record, data + at, sizeof(record));
+	if (record.bytes != sizeof(record) || record.limit < record.seq)
+		return damaged(at + offsetof(struct state_device_record, bytes), "a device's record does not fit together");
+	*bytes = record.bytes;
+	walk->devices++;
+	if (!walk->device)
+		return 0;
+	struct state_device device = { record.device, record.epoch, record.seq, record.limit };
+	return walk->device(&device, walk->context);
+}
 
 /* Checks one record and calls for it; *bytes = its size. */
 static int walk_record(const unsigned char *data, uint64_t at, uint64_t left, struct walk *walk,
@@ -306,21 +357,10 @@ static int walk_record(const unsigned char *data, uint64_t at, uint64_t left, st
 		const char *name = (const char *)data + at + sizeof(record);
 		return walk->cell(name, name + record.name_bytes + 1, &sample, walk->context);
 	}
-	if (kind == STATE_CLIENT) {
-		struct state_client_record record;
-		if (left < sizeof(record))
-			return damaged(at, "a client's record is cut");
-		memcpy(&record, data + at, sizeof(record));
-		if (record.bytes != sizeof(record))
-			return damaged(at + offsetof(struct state_client_record, bytes), "a client's record has another size");
-		*bytes = record.bytes;
-		walk->clients++;
-		if (!walk->client)
-			return 0;
-		struct state_client client = { .last_number = record.last_number, .in_flight = record.in_flight };
-		memcpy(client.id, record.id, sizeof(client.id));
-		return walk->client(&client, walk->context);
-	}
+	if (kind == STATE_CLIENT)
+		return walk_client(data, at, left, walk, bytes);
+	if (kind == STATE_DEVICE)
+		return walk_device(data, at, left, walk, bytes);
 	return damaged(at, "no record is of this kind");
 }
 
@@ -335,18 +375,17 @@ static int walk_records(const unsigned char *data, const struct state_header *he
 			return rc;
 		at += bytes;
 	}
-	if (walk->cells != header->cells || walk->clients != header->clients)
+	if (walk->cells != header->cells || walk->clients != header->clients ||
+	    walk->devices != (header->version == STATE_VERSION_PLAIN ? 0 : header->devices))
 		return damaged(offsetof(struct state_header, cells), "the counts are not those of the records");
 	return 0;
 }
 
 /* Twice over the records: nothing of a damaged image reaches a caller. */
-int state_walk(const void *data, size_t size,
-	int (*cell)(const char *name, const char *unit, const struct dsm_sample *sample, void *context),
-	int (*client)(const struct state_client *client, void *context), void *context)
+static int walk_image(const void *data, size_t size, struct walk *walk)
 {
 	struct state_header header;
-	struct walk check = { 0 }, walk = { cell, client, context, 0, 0 };
+	struct walk check = { 0 };
 	if (!data || (uintptr_t)data % 8 != 0)
 		return dsm__fail(-EINVAL, "state: the image must lie on a multiple of 8 bytes");
 	int rc = state_verify_header(data, size, size);
@@ -361,7 +400,22 @@ int state_walk(const void *data, size_t size,
 	if (!text_ok((const unsigned char *)data + sizeof(header), header.region_bytes))
 		return damaged(sizeof(header), "the region's name is not UTF-8 with a NUL behind");
 	rc = walk_records(data, &header, &check);
-	if (rc || (!cell && !client))
+	if (rc || (!walk->cell && !walk->client && !walk->device))
 		return rc;
-	return walk_records(data, &header, &walk);
+	return walk_records(data, &header, walk);
+}
+
+int state_walk(const void *data, size_t size,
+	int (*cell)(const char *name, const char *unit, const struct dsm_sample *sample, void *context),
+	int (*client)(const struct state_client *client, void *context), void *context)
+{
+	struct walk walk = { .cell = cell, .client = client, .context = context };
+	return walk_image(data, size, &walk);
+}
+
+int state_walk_devices(const void *data, size_t size,
+	int (*device)(const struct state_device *device, void *context), void *context)
+{
+	struct walk walk = { .device = device, .context = context };
+	return walk_image(data, size, &walk);
 }

@@ -19,11 +19,15 @@ struct state_client {
 	uint64_t in_flight;         /* lowest request forwarded and not yet answered; 0 = none */
 };
 
+/* An ADC board: highest (epoch, seq) accepted, and with the margin for what may have been accepted since. */
+struct state_device { uint32_t device, epoch, seq, limit; };
+
 void state_begin(struct state_image *image, const char *region, uint64_t generation,
 	int64_t time_ns);
 void state_put_cell(struct state_image *image, const char *name, const char *unit,
 	const struct dsm_sample *sample);
 void state_put_client(struct state_image *image, const struct state_client *client);
+void state_put_device(struct state_image *image, const struct state_device *device);
 /* Writes counts and the check. Returns image->error. */
 int state_finish(struct state_image *image);
 void state_free(struct state_image *image);
@@ -34,6 +38,10 @@ void state_free(struct state_image *image);
 int state_walk(const void *data, size_t size,
 	int (*cell)(const char *name, const char *unit, const struct dsm_sample *sample, void *context),
 	int (*client)(const struct state_client *client, void *context), void *context);
+
+/* The same for devices. */
+int state_walk_devices(const void *data, size_t size,
+	int (*device)(const struct state_device *device, void *context), void *context);
 
 /* PATH.new: write, fsync; PATH → PATH.prev; PATH.new → PATH; fsync of the folder. On failure
  * the old file stays and PATH.new is removed (-ENOSPC, -EACCES …). */

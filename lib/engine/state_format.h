@@ -13,12 +13,13 @@
 #endif
 
 #define STATE_MAGIC "DSMSTATE"         /* 8 bytes, no NUL */
-#define STATE_VERSION 1u
+#define STATE_VERSION 2u               /* with device records; without any it is written as 1 */
+#define STATE_VERSION_PLAIN 1u
 #define STATE_TEXT_MAX 4095u           /* bytes of a unit or of the region's name */
 #define STATE_FILE_MAX ((uint64_t)4 << 30)
 #define STATE_CHECK_BYTES 8u           /* XXH3-64, seed 0, over all that is before it */
 
-enum state_kind { STATE_CELL = 1, STATE_CLIENT = 2 };
+enum state_kind { STATE_CELL = 1, STATE_CLIENT = 2, STATE_DEVICE = 3 };
 
 struct state_header {
 	char magic[8];
@@ -27,7 +28,8 @@ struct state_header {
 	uint64_t generation;
 	int64_t time_ns;
 	uint64_t cells, clients;
-	uint32_t region_bytes, zero;   /* the name follows, with a NUL, padded to 8 */
+	uint32_t region_bytes;         /* the name follows, with a NUL, padded to 8 */
+	uint32_t devices;              /* 0 in version 1 */
 };
 static_assert(sizeof(struct state_header) == 64, "state header");
 static_assert(offsetof(struct state_header, file_bytes) == 16, "state header");
@@ -58,6 +60,17 @@ struct state_client_record {
 };
 static_assert(sizeof(struct state_client_record) == 48, "client record");
 static_assert(offsetof(struct state_client_record, id) == 16, "client record");
+
+struct state_device_record {
+	uint32_t kind, device;
+	uint64_t bytes;
+	uint32_t epoch, seq;           /* highest accepted */
+	uint32_t limit;                /* nothing up to it is accepted after a restart; at least seq */
+	uint32_t zero;
+};
+static_assert(sizeof(struct state_device_record) == 32, "device record");
+static_assert(offsetof(struct state_device_record, epoch) == 16, "device record");
+static_assert(offsetof(struct state_device_record, limit) == 24, "device record");
 
 /* Header only, as far as it can be judged without the rest: `data` holds the first `size` of
  * file_bytes bytes. -EBADMSG, -EPROTONOSUPPORT; the text begins with the kind of damage. */

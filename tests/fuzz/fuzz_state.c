@@ -50,14 +50,31 @@ static int on_client(const struct state_client *client, void *context)
 	return 0;
 }
 
+static int on_device(const struct state_device *device, void *context)
+{
+	struct copy *copy = context;
+	mix(copy, device, sizeof(*device));
+	state_put_device(&copy->image, device);
+	return 0;
+}
+
+/* Cells, clients and devices; one that is refused is refused by all. */
+static int walk_all(const unsigned char *data, size_t size, struct copy *copy)
+{
+	int rc = state_walk(data, size, on_cell, on_client, copy);
+	if (rc != state_walk_devices(data, size, on_device, copy))
+		abort();
+	return rc;
+}
+
 static void walk(const unsigned char *data, size_t size)
 {
 	struct copy first = { .digest = 0 }, second = { .digest = 0 };
 	state_begin(&first.image, "r", 1, 2);
 	state_begin(&second.image, "r", 1, 2);
-	if (state_walk(data, size, on_cell, on_client, &first) == 0) {
+	if (walk_all(data, size, &first) == 0) {
 		if (state_finish(&first.image) ||
-		    state_walk(first.image.data, first.image.size, on_cell, on_client, &second) ||
+		    walk_all(first.image.data, first.image.size, &second) ||
 		    first.digest != second.digest)
 			abort();
 	} else if (first.digest != 0) {

@@ -103,7 +103,8 @@ Test(state, empty)
 	state_free(&image);
 }
 
-/* As in a release of this version: if this fails, STATE_VERSION must go up. */
+/* As in a release of this version: if this fails, STATE_VERSION must go up. Without devices it is a file
+ * of version 1, which an older engine can read. */
 Test(state, golden_vector)
 {
 	char path[512];
@@ -122,6 +123,75 @@ Test(state, golden_vector)
 	cr_expect_str_eq(seen.text, expected);
 	cr_assert_eq(bytes, image.size);
 	cr_expect_eq(memcmp(golden, image.data, bytes), 0, "what is written today differs");
+	free(golden);
+	state_free(&image);
+}
+
+static int see_device(const struct state_device *d, void *context)
+{
+	struct seen *seen = context;
+	char line[100];
+	snprintf(line, sizeof(line), "device %u|%u|%u|%u", d->device, d->epoch, d->seq, d->limit);
+	note(seen, line);
+	return 0;
+}
+
+static void device_image(struct state_image *image)
+{
+	state_begin(image, "rig", 1, 2);
+	state_put_device(image, &(struct state_device){ 7, 3, 100, 5100 });
+	state_put_device(image, &(struct state_device){ UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX });
+	cr_assert_eq(state_finish(image), 0);
+}
+
+Test(state, devices)
+{
+	struct state_image image;
+	struct seen seen = { .length = 0 };
+	uint32_t version;
+	fixture_image(&image, 5);
+	memcpy(&version, image.data + 8, 4);
+	cr_expect_eq(version, 1u);
+	cr_expect_eq(state_walk_devices(image.data, image.size, see_device, &seen), 0);
+	cr_expect_str_eq(seen.text, "");
+	state_free(&image);
+	device_image(&image);
+	memcpy(&version, image.data + 8, 4);
+	cr_expect_eq(version, 2u);
+	cr_expect_eq(state_walk_devices(image.data, image.size, see_device, &seen), 0, "%s", dsm_error());
+	cr_expect_str_eq(seen.text, "device 7|3|100|5100\n"
+		"device 4294967295|4294967295|4294967295|4294967295\n");
+	for (size_t bit = 0; bit < image.size * 8; bit++) {
+		image.data[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		cr_assert(state_walk_devices(image.data, image.size, see_device, &seen) < 0, "bit %zu", bit);
+		image.data[bit / 8] ^= (unsigned char)(1u << bit % 8);
+	}
+	/* a right check word over wrong records: in a file of version 1 there are none, and a limit below seq */
+	image.data[8] = 1;
+	state_seal(image.data, image.size);
+	cr_expect_eq(state_walk_devices(image.data, image.size, see_device, &seen), -EBADMSG);
+	image.data[8] = 2;
+	image.data[image.size - STATE_CHECK_BYTES - 8] = 0;
+	state_seal(image.data, image.size);
+	cr_expect_eq(state_walk_devices(image.data, image.size, see_device, &seen), -EBADMSG);
+	state_free(&image);
+}
+
+Test(state, golden_vector_with_devices)
+{
+	char path[512];
+	struct state_image image;
+	size_t bytes = 0;
+	const char *folder = getenv("DSM_VECTORS");
+	cr_assert(folder, "DSM_VECTORS is not set; run by meson test");
+	snprintf(path, sizeof(path), "%s/state-v2.bin", folder);
+	device_image(&image);
+	if (getenv("DSM_VECTORS_WRITE"))
+		cr_assert_eq(fixture_write(path, image.data, image.size), 0);
+	unsigned char *golden = fixture_read(path, &bytes);
+	cr_assert(golden, "%s", path);
+	cr_assert_eq(bytes, image.size);
+	cr_expect_eq(memcmp(golden, image.data, bytes), 0);
 	free(golden);
 	state_free(&image);
 }
@@ -174,9 +244,9 @@ Test(state, appended_zeroed_and_foreign)
 	cr_expect_eq(state_walk(data, image.size, NULL, NULL, NULL), -EBADMSG);
 	cr_expect(strstr(dsm_error(), "foreign"), "%s", dsm_error());
 	memcpy(data, STATE_MAGIC, 8);
-	data[8] = 2;
+	data[8] = 3;
 	cr_expect_eq(state_walk(data, image.size, NULL, NULL, NULL), -EPROTONOSUPPORT);
-	cr_expect(strstr(dsm_error(), "version 2"), "%s", dsm_error());
+	cr_expect(strstr(dsm_error(), "version 3"), "%s", dsm_error());
 	free(data);
 	state_free(&image);
 }
