@@ -76,7 +76,7 @@ struct session_ops {
 	/* Ends what grant() made: after 0 nothing that the client sends or sent changes the bank any
 	 * more. NULL or an error: there is no such proof, a process's end or new memory must do. */
 	int (*fence)(struct session *s);
-	/* Now and then. NULL = nothing. */
+	/* Each tick; 1: receive() has something. NULL = nothing. */
 	int (*tick)(struct session *s, uint64_t now);
 	/* Connection and session. */
 	void (*free)(struct session *s);

@@ -119,6 +119,16 @@ static void serve(struct session *s)
 	}
 }
 
+static void session_tick(struct session *s, uint64_t now)
+{
+	int rc = !s->dead && s->ops->tick ? s->ops->tick(s, now) : 0;
+	if (rc > 0)
+		serve(s);
+	/* a place is for who says what he wants */
+	if (rc < 0 || (!s->greeted && now - s->since_ns > HELLO_DEADLINE_NS))
+		server_drop(s);
+}
+
 static void tick(struct dsm_engine *e)
 {
 	uint64_t fired, now = clock_now(e->clock);
@@ -130,10 +140,8 @@ static void tick(struct dsm_engine *e)
 	e->tick_ns = now;
 	atomic_fetch_add_explicit(&e->region->header->heartbeat, 1, memory_order_release);
 	owners_tick(e, now, late);
-	for (struct session *s = e->sessions; s; s = s->next) /* a place is for who says what he wants */
-		if ((!s->greeted && now - s->since_ns > HELLO_DEADLINE_NS) ||
-		    (!s->dead && s->ops->tick && s->ops->tick(s, now)))
-			server_drop(s);
+	for (struct session *s = e->sessions; s; s = s->next)
+		session_tick(s, now);
 	verbs_tick(e, now);
 	requests_tick(e, now);
 	if (e->state_file && e->options.save_interval_ms && now >= e->save_due_ns) {

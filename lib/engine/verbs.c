@@ -15,7 +15,7 @@
 #define EVENTS_A_TURN 64
 #define BACKLOG 64
 #define RETRY_NS UINT64_C(1000000000)
-#define HALF_OPEN_MAX 64u   /* connected, but no HELLO yet */
+#define HALF_OPEN_MAX 64u   /* connected, but no HELLO yet; and no more than half of all places */
 #define GOODBYE_MS 50
 
 void verbs_trouble(struct dsm_engine *e)
@@ -170,10 +170,11 @@ static void close_listener(struct verbs *v, bool removed)
 
 static bool too_many(struct dsm_engine *e)
 {
-	uint32_t half_open = 0;
+	uint32_t half_open = 0, half = e->options.max_clients / 2;
+	uint32_t limit = half < HALF_OPEN_MAX ? half + 1 : HALF_OPEN_MAX;
 	for (struct session *s = e->sessions; s; s = s->next)
 		half_open += s->ops->network && !s->greeted;
-	if (e->session_count < e->options.max_clients && half_open < HALF_OPEN_MAX)
+	if (e->session_count < e->options.max_clients && half_open < limit)
 		return false;
 	region_count(e->region, COUNTER_REFUSED_FULL, 1);
 	dsm__fail(-EBUSY, "the engine has all the clients it takes (max_clients %u)", e->options.max_clients);

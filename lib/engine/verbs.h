@@ -14,6 +14,7 @@
 #include "rdma/rc.h"
 
 #define VERBS_LINGER_NS (500 * UINT64_C(1000000)) /* for a last message to be acknowledged */
+#define VERBS_ACCUSE_NS (1000 * UINT64_C(1000000)) /* between two lines about violations */
 #define VERBS_LINGERING_MAX 64u
 #define VERBS_STUCK_NS (30 * UINT64_C(1000000000)) /* a client that takes nothing for so long is cut off */
 
@@ -64,6 +65,7 @@ struct verbs {
 	struct remote *lingering;
 	uint32_t lingering_count;
 	uint64_t try_ns;            /* of the next try to listen */
+	uint64_t accused_ns;        /* of the last line about a violation */
 	char said[256];             /* last trouble logged */
 };
 

@@ -2,7 +2,7 @@
 # What runs inside of script/guest, on one host or on each of two: the engine on the first, the test
 # on the second.
 #
-# Usage: tests/guest/run.sh conformance|stress|control|takeover|failure BUILD [ARGUMENT...]
+# Usage: tests/guest/run.sh conformance|stress|control|takeover|failure|hostile BUILD [ARGUMENT...]
 #
 # BUILD is a build folder; the last line that it prints is the program's "N passed, M failed".
 # Exit status: the test program's.
@@ -45,6 +45,7 @@ conformance.2.0 | failure.2.0) serve "$programs/guest/engine_host" ;;
 failure.2.1) ask "$programs/guest/failure" "$GUEST_PEER" "$@" ;;
 stress.1.0) "$programs/guest/torn_rdma" "$@" ;;
 control.1.0) "$programs/guest/torn_rdma" --control "$@" ;;
+hostile.1.0) "$programs/guest/hostile" "$GUEST_IP" "$@" ;;
 takeover.2.0) serve "$programs/guest/takeover" engine '*:7464' ;;
 takeover.2.1) ask "$programs/guest/takeover" owners "$GUEST_PEER:7464" "$@" ;;
 *)
