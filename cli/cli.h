@@ -25,8 +25,8 @@ enum verb_bit {
 	VERB_LS = 1 << 0, VERB_INFO = 1 << 1, VERB_GET = 1 << 2, VERB_SET = 1 << 3,
 	VERB_WATCH = 1 << 4, VERB_WAIT = 1 << 5, VERB_DUMP = 1 << 6, VERB_ADD = 1 << 7,
 	VERB_STAT = 1 << 8, VERB_PS = 1 << 9, VERB_HELP = 1 << 10, VERB_VERSION = 1 << 11,
-	VERB_KEYGEN = 1 << 12,
-	VERB_ALL = (1 << 13) - 1,
+	VERB_KEYGEN = 1 << 12, VERB_RXE = 1 << 13, VERB_DOCTOR = 1 << 14,
+	VERB_ALL = (1 << 15) - 1,
 };
 
 /** Settings from the command line; seconds < 0 and NULL mean "not given". */
@@ -123,6 +123,8 @@ enum status verb_add(struct cli *cli);
 enum status verb_stat(struct cli *cli);
 enum status verb_ps(struct cli *cli);
 enum status verb_keygen(struct cli *cli);
+enum status verb_rxe(struct cli *cli);
+enum status verb_doctor(struct cli *cli);
 enum status verb_help(struct cli *cli);
 enum status verb_version(struct cli *cli);
 

@@ -91,6 +91,25 @@ const struct verb verbs[] = {
 		"engine refuses one that others may read.",
 	  .examples = "(umask 077; dsm keygen read owner:operator > rig.keys)\n"
 		"dsm keygen device:7 >> rig.keys" },
+	{ .name = "rxe", .bit = VERB_RXE, .min_args = 1, .max_args = 3, .run = verb_rxe,
+	  .args = "status | add IFACE [DEVICE] | del IFACE|DEVICE | persist IFACE",
+	  .summary = "RDMA on an Ethernet interface (Soft-RoCE): show, make, undo",
+	  .text = "add loads the kernel's modules and makes a device (rxe0, unless DEVICE is given)\n"
+		"of the interface; persist does so at every boot, by a systemd unit. del undoes\n"
+		"both, and unloads what add loaded with the last device; it names the processes\n"
+		"that hold the device and refuses while they do, or waits for them for --timeout\n"
+		"seconds. status lists all RDMA devices; status 1 if there is none.",
+	  .examples = "sudo dsm rxe add eth0\ndsm rxe status\nsudo dsm rxe persist eth0\n"
+		"sudo dsm rxe del eth0 --timeout 10" },
+	{ .name = "doctor", .bit = VERB_DOCTOR, .max_args = 1, .run = verb_doctor,
+	  .args = "[URI]",
+	  .summary = "check RDMA on this machine, and an engine; say how to mend",
+	  .text = "Modules, devices, access, MTU, addresses, packet filter, locked memory; with URI\n"
+		"also whether that engine is reached, of the same version and alive, which role\n"
+		"this user has, which owners are absent, how far apart the clocks are. Changes\n"
+		"nothing. Status 1 if a line says fail; warnings do not count.",
+	  .examples = "dsm doctor\ndsm doctor rdma://192.168.77.1\n"
+		"dsm doctor --format json | jq '.[] | select(.state != \"ok\")'" },
 	{ .name = "help", .bit = VERB_HELP, .max_args = 1, .run = verb_help,
 	  .args = "[VERB]",
 	  .summary = "help for a verb",

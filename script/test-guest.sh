@@ -180,3 +180,35 @@ suite_guest() {
 	check_signals
 	finish
 }
+
+# ---- dsm rxe and dsm doctor --------------------------------------------------------------------
+
+# count_guest NAME ARGUMENT...: a guest whose command prints "ok …", "not ok …" and "N passed, N failed".
+count_guest() {
+	local name=$1 p=0 f=0 status=0
+	shift
+	DSM=$PWD/build/gcc/cli/dsm DSMD=$PWD/build/gcc/engine/dsmd script/guest "$@" >"$guest_said" 2>&1 || status=$?
+	cat "$guest_said"
+	while read -r p f; do
+		good=$((good + p)) bad=$((bad + f))
+	done < <(sed -nE 's/^(\[[01]\] )?([0-9]+) passed, ([0-9]+) failed$/\2 \3/p' "$guest_said")
+	sed -nE "s/^(\\[[01]\\] )?not ok /failed: $name: /p" "$guest_said"
+	[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || fail "$name: status $status"
+	guest_said ' passed, ' || fail "$name: it did not come to its end"
+}
+
+suite_rxe() {
+	local program=tests/guest/rxe.sh
+	guest_tmp=$(mktemp -d) guest_mark=$$-$RANDOM
+	guest_said=$guest_tmp/said
+	trap 'rm -rf "$guest_tmp"' EXIT
+	if ! in_guest 0 --prepare; then
+		skip "guests: $(tail -n 1 "$guest_said")"
+		finish
+	fi
+	count_guest 'one thing after the other is broken' --time-limit 280 --no-rxe "$program" broken
+	count_guest 'no module' --time-limit 60 --keep-modules-out rdma_rxe "$program" no-module
+	count_guest 'no crc32' --time-limit 60 --keep-modules-out crc32_generic,crc32_pclmul "$program" no-crc32
+	count_guest 'an engine' --time-limit 150 --hosts 2 "$program" engine
+	finish
+}
