@@ -68,6 +68,7 @@ static int parse(int argc, char **argv, struct options *o)
 static void all_rows(struct bench_list *list)
 {
 	bench_rows_copy(list);
+	bench_rows_floor(list);
 	bench_rows_dsm(list);
 	bench_rows_wires(list);
 	bench_rows_echo(list);

@@ -31,6 +31,7 @@ passed=0 failed=0
 cat >"$work/wrap.c" <<'EOT'
 #include "core/slot.h"
 void publish(const struct ring *ring, const struct check_fields *fields, const uint64_t *image);
+void publish_scalar(const struct ring *ring, const struct check_fields *fields, const uint64_t *image);
 int read_newest(const struct ring *ring, uint64_t *to, uint64_t *scratch, struct slot_meta *meta);
 int read_verified(const struct ring *ring, uint64_t seq, uint64_t *to, struct slot_meta *meta);
 bool read_quick(const struct ring_quick *quick, uint64_t *record, uint64_t *seq, uint32_t *epoch);
@@ -42,7 +43,12 @@ bool read_quick(const struct ring_quick *quick, uint64_t *record, uint64_t *seq,
 
 void publish(const struct ring *ring, const struct check_fields *fields, const uint64_t *image)
 {
-	slot_publish(ring, fields, image);
+	slot_publish_bytes(ring, fields, image, ring->payload_bytes);
+}
+
+void publish_scalar(const struct ring *ring, const struct check_fields *fields, const uint64_t *image)
+{
+	slot_publish_bytes(ring, fields, image, 16);
 }
 
 int read_newest(const struct ring *ring, uint64_t *to, uint64_t *scratch, struct slot_meta *meta)
@@ -114,6 +120,8 @@ must 'the wrapper compiles for aarch64' compile wrap "$work/wrap.c"
 must 'slot.c compiles for aarch64' compile slot lib/core/slot.c
 must 'publish: invalidation, barrier (W1), release of seq (W2), release of the pulse (W3)' \
 	in_order wrap publish "$invalidate" "$barrier" ' str x' "$release" "$release"
+must 'publish of a scalar: the same' \
+	in_order wrap publish_scalar "$invalidate" "$barrier" ' st[pr] x' "$release" "$release"
 must 'read: acquire of the pulse (R2), payload, barrier (R1), second look at seq, acquire of the bank' \
 	in_order wrap read_newest "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
 must 'read of a scalar, short way: acquire of the pulse (R2), record, barrier (R1), seq, acquire of the bank' \

@@ -23,6 +23,8 @@ static const struct bench_aim aims[] = {
 	  .left = "wires.10", .right = "wires.1", .factor = 1.1 },
 	{ .text = "1,000 wires: <= 1.1 x the time per operation of 1 wire",
 	  .left = "wires.1000", .right = "wires.1", .factor = 1.1 },
+	{ .text = "1,000 wires of one owner: <= 1.1 x the time per operation of 1 wire",
+	  .left = "wires.1000.one-owner", .right = "wires.1", .factor = 1.1 },
 };
 #define AIMS (sizeof(aims) / sizeof(aims[0]))
 

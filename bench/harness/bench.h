@@ -121,6 +121,7 @@ static inline void bench_keep(const void *p)
 
 /* What a family of rows exports: appends its rows. */
 void bench_rows_copy(struct bench_list *list);
+void bench_rows_floor(struct bench_list *list);
 void bench_rows_echo(struct bench_list *list);
 void bench_rows_segment(struct bench_list *list);
 void bench_rows_redis(struct bench_list *list);

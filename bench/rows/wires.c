@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows: many independent wires, each a group of its own; at most ten owners share them. One
- * operation commits a number into one wire, reads it back by another handle and checks it;
- * the wires take turns. Wires that hold each other up would show as ns per operation growing.
+ * Rows: many independent wires, each a group of its own; at most ten owners share them, or one
+ * owner has them all. One operation commits a number into one wire, reads it back by another handle
+ * and checks it; the wires take turns. Wires that hold each other up would show as ns per operation
+ * growing. All handles are one thread's: with ten owners it goes through ten times the memory of a
+ * handle (pages, lines), which is what it then measures; with one owner only the wires grow.
  */
 #include "peers/dsm_host.h"
 
@@ -14,10 +16,11 @@
 #define STAMP 1700000000000000000
 
 struct wires_spec {
-	unsigned wires;
+	unsigned wires, owners;
 	const char *name;
 };
-static const struct wires_spec specs[] = { { 1, "1" }, { 10, "10" }, { 1000, "1000" } };
+static const struct wires_spec specs[] = { { 1, 1, "1" }, { 10, 10, "10" }, { 1000, 10, "1000" },
+	{ 10, 1, "10.one-owner" }, { 1000, 1, "1000.one-owner" } };
 
 struct wire {
 	struct dsm *owner;
@@ -28,18 +31,13 @@ struct wires {
 	struct dsm_host host;
 	struct dsm *owner[OWNERS_MAX], *reader;
 	struct wire *wire;
-	unsigned n, next;
+	unsigned n, owners, next;
 	double value;
 };
 
-static unsigned owners_of(unsigned wires)
+static void name_owner(char *name, size_t size, unsigned wire, unsigned owners)
 {
-	return wires < OWNERS_MAX ? wires : OWNERS_MAX;
-}
-
-static void name_owner(char *name, size_t size, unsigned wire, unsigned wires)
-{
-	snprintf(name, size, "owner%u", wire % owners_of(wires));
+	snprintf(name, size, "owner%u", wire % owners);
 }
 
 static int define(struct dsm_table *table, const void *arg)
@@ -48,8 +46,8 @@ static int define(struct dsm_table *table, const void *arg)
 	char owner[16], group[16];
 	int rc = 0;
 	for (unsigned i = 0; !rc && i < spec->wires; i++) {
-		name_owner(owner, sizeof(owner), i, spec->wires);
-		if (i < owners_of(spec->wires))
+		name_owner(owner, sizeof(owner), i, spec->owners);
+		if (i < spec->owners)
 			rc = dsm_host_owner(table, owner);
 		snprintf(group, sizeof(group), "wire%u", i);
 		if (!rc)
@@ -64,13 +62,13 @@ static int attach(struct wires *w)
 {
 	char name[24];
 	int rc = dsm_host_attach(w->host.name, NULL, &w->reader);
-	for (unsigned i = 0; !rc && i < owners_of(w->n); i++) {
-		name_owner(name, sizeof(name), i, w->n);
+	for (unsigned i = 0; !rc && i < w->owners; i++) {
+		name_owner(name, sizeof(name), i, w->owners);
 		rc = dsm_host_attach(w->host.name, name, &w->owner[i]);
 	}
 	for (unsigned i = 0; !rc && i < w->n; i++) {
 		struct wire *wire = &w->wire[i];
-		wire->owner = w->owner[i % owners_of(w->n)];
+		wire->owner = w->owner[i % w->owners];
 		snprintf(name, sizeof(name), "wire%u.v", i);
 		rc = dsm_cell(wire->owner, name, &wire->out);
 		if (!rc)
@@ -101,7 +99,7 @@ static int pass(void *context, uint32_t ops)
 static int run(const struct bench_row *row, const struct bench_conf *conf, struct bench_run *out)
 {
 	const struct wires_spec *spec = row->arg;
-	struct wires w = { .n = spec->wires };
+	struct wires w = { .n = spec->wires, .owners = spec->owners };
 	w.wire = calloc(spec->wires, sizeof(*w.wire));
 	int rc = w.wire ? dsm_host_start(&w.host, define, spec, out) : -ENOMEM;
 	if (!rc)

@@ -12,6 +12,7 @@
 #include "client/handle.h"
 #include "core/lines.h"
 
+#define HANDLE_COLOUR 128u
 #define TAG_GENERATIONS 8u  /* low bits of a tag count the tables one handle has seen */
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -40,13 +41,16 @@ int handle_bad_id(const struct dsm *dsm, uint64_t id, const char *what)
 
 static struct dsm *handle_memory(void)
 {
-	static_assert(offsetof(struct dsm, magic) == DSM_PAGE, "a page that a child finds wiped");
-	struct dsm *dsm = aligned_alloc(DSM_PAGE, sizeof(*dsm));
-	if (dsm && madvise(dsm, DSM_PAGE, MADV_WIPEONFORK)) {
-		free(dsm);
+	static_assert(offsetof(struct dsm, magic) == DSM_PAGE, "what a child finds wiped is one page away");
+	static_assert(offsetof(struct dsm, hot_end) <= HANDLE_COLOUR, "and the hot part is short");
+	static _Atomic uint32_t made;
+	unsigned char *at = aligned_alloc(DSM_PAGE, round_up(sizeof(struct dsm), DSM_PAGE) + DSM_PAGE);
+	if (at && madvise(at, DSM_PAGE, MADV_WIPEONFORK)) {
+		free(at);
 		return NULL;
 	}
-	return dsm;
+	/* never all at the same place of their pages: they would share one set of the cache */
+	return at ? (void *)(at + atomic_fetch_add(&made, 1) % (DSM_PAGE / HANDLE_COLOUR) * HANDLE_COLOUR) : NULL;
 }
 
 static struct dsm *handle_new(void)

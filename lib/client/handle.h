@@ -74,7 +74,8 @@ struct dsm {
 	const struct directory_cell *cells;
 	struct ring_quick *quick;   /* one a cell: the short way, once it was read the long way */
 	struct dsm_stats stats;
-	_Alignas(DSM_PAGE) uint32_t magic;
+	unsigned char hot_end[DSM_PAGE - 32 - sizeof(struct dsm_stats)];
+	uint32_t magic;             /* a page away: not wiped */
 	_Atomic uint32_t attention;
 	uint32_t cell_count;
 	_Atomic uint32_t wake;      /* bumped to get the owner out of dsm_wait() */
@@ -145,6 +146,12 @@ static inline bool handle_plain(const struct dsm *dsm, struct dsm_cell cell, uin
 {
 	return __builtin_expect(dsm && (*index = cell.id - dsm->first_id) <
 		atomic_load_explicit(&dsm->plain_cells, memory_order_acquire), 1);
+}
+
+/* The same without a cell. */
+static inline bool handle_calm(const struct dsm *dsm)
+{
+	return __builtin_expect(dsm && atomic_load_explicit(&dsm->plain_cells, memory_order_acquire), 1);
 }
 
 /* Changes attention, and with it whether the short ways are open. Under lock. */

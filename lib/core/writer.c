@@ -6,7 +6,15 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/lines.h"
 #include "core/step.h"
+
+static void drop_image(struct writer_group *g)
+{
+	if (g->image != g->small)
+		free(g->image);
+	g->image = NULL;
+}
 
 int writer_init(struct writer *w, const struct view *view, uint32_t owner, uint32_t epoch,
 	const struct writer_sink *sink, void *context)
@@ -14,7 +22,7 @@ int writer_init(struct writer *w, const struct view *view, uint32_t owner, uint3
 	const struct directory_owner *o = &view->owners[owner];
 	*w = (struct writer){ .view = view, .sink = sink, .context = context, .owner = owner,
 		.first_group = o->first_group, .group_count = o->group_count, .epoch = epoch };
-	w->groups = calloc(o->group_count ? o->group_count : 1, sizeof(*w->groups));
+	w->groups = lines_new(o->group_count, &w->groups_memory);
 	w->dirty = calloc(o->group_count ? o->group_count : 1, sizeof(*w->dirty));
 	if (!w->groups || !w->dirty) {
 		writer_free(w);
@@ -31,8 +39,8 @@ int writer_init(struct writer *w, const struct view *view, uint32_t owner, uint3
 void writer_free(struct writer *w)
 {
 	for (uint32_t i = 0; w->groups && i < w->group_count; i++)
-		free(w->groups[i].image);
-	free(w->groups);
+		drop_image(&w->groups[i]);
+	free(w->groups_memory);
 	free(w->dirty);
 	*w = (struct writer){ 0 };
 }
@@ -50,18 +58,19 @@ int writer_image(struct writer *w, uint32_t group, uint64_t **image)
 	struct writer_group *g = &w->groups[group - w->first_group];
 	if (!g->image) {
 		uint64_t bytes = w->view->groups[group].payload_bytes;
-		uint64_t *fresh = calloc(1, bytes);
+		uint64_t *fresh = bytes <= WRITER_SMALL ? g->small : calloc(1, bytes);
 		struct slot_meta meta;
 		if (!fresh)
 			return dsm__fail(-ENOMEM, "no memory for an image of %llu bytes",
 				(unsigned long long)bytes);
 		int rc = w->sink->load(w->context, group, fresh, &meta);
+		g->image = fresh;
 		if (rc) {
-			free(fresh);
+			drop_image(g);
 			return rc;
 		}
-		g->image = fresh;
 		g->seq = meta.seq;
+		g->length_high = bytes << 32;
 	}
 	*image = g->image;
 	return 0;
@@ -70,8 +79,7 @@ int writer_image(struct writer *w, uint32_t group, uint64_t **image)
 void writer_forget_image(struct writer *w, uint32_t group, uint64_t seq)
 {
 	struct writer_group *g = &w->groups[group - w->first_group];
-	free(g->image);
-	g->image = NULL;
+	drop_image(g);
 	g->seq = seq;
 }
 
@@ -174,13 +182,6 @@ int writer_restore(struct writer *w, uint32_t cell, const struct dsm_sample *sam
 	return 0;
 }
 
-struct check_fields writer_fields(const struct writer *w, const struct writer_group *g,
-	uint64_t payload_bytes, uint64_t step)
-{
-	return (struct check_fields){ g->seq + 1, w->epoch | payload_bytes << 32,
-		(uint64_t)w->time, step };
-}
-
 int writer_commit(struct writer *w, uint64_t *step)
 {
 	if (!w->time)
@@ -191,7 +192,7 @@ int writer_commit(struct writer *w, uint64_t *step)
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t group = w->dirty[i];
 		struct writer_group *g = &w->groups[group - w->first_group];
-		struct check_fields f = writer_fields(w, g, w->view->groups[group].payload_bytes, next);
+		struct check_fields f = writer_fields(w, g, next);
 		if (rc == 0)
 			rc = w->sink->publish(w->context, group, &f, g->image);
 		g->seq += rc == 0;

@@ -22,17 +22,23 @@ struct writer_sink {
 	uint64_t (*step)(void *context); /* last complete step */
 };
 
+#define WRITER_SMALL 32u        /* bytes of an image that stands in the writer itself */
 struct writer_group {
-	uint64_t *image;            /* NULL until first touched */
+	uint64_t *image;            /* NULL until first touched; `small` if it fits */
 	uint64_t seq;               /* last published */
+	uint64_t length_high;       /* payload bytes in the high half, as a slot has it */
 	bool dirty;
+	uint8_t pad[7];
+	uint64_t small[WRITER_SMALL / 8];
 };
+static_assert(sizeof(struct writer_group) == 64, "one line");
 
 struct writer {
 	const struct view *view;
 	const struct writer_sink *sink;
 	void *context;
 	struct writer_group *groups; /* of the owner, index relative to first_group */
+	void *groups_memory;
 	uint32_t *dirty;
 	uint32_t dirty_count;
 	uint32_t owner, first_group, group_count, epoch;
@@ -58,6 +64,41 @@ int writer_commit(struct writer *writer, uint64_t *step);
 void writer_abort(struct writer *writer);
 /* Sets value, quality and time of change as they were saved. -ERANGE and others as dsm_set(). */
 int writer_restore(struct writer *writer, uint32_t cell, const struct dsm_sample *sample);
+/* The short way for a scalar that any word of its type fits (the caller has looked at NaN): a
+ * commit is open, the cell has no limits and its group's image is there. False: writer_set(). */
+static inline bool writer_set_word(struct writer *w, uint32_t cell, enum dsm_type type, uint64_t word)
+{
+	if (__builtin_expect(!w->time, 0)) /* nor is there a view without a role */
+		return false;
+	const struct directory_cell *c = &w->view->cells[cell];
+	uint32_t i = c->group - w->first_group;
+	if (__builtin_expect(i >= w->group_count || c->type != type || c->flags, 0))
+		return false;
+	struct writer_group *g = &w->groups[i];
+	if (__builtin_expect(!g->image, 0))
+		return false;
+	if (!g->dirty) {
+		g->dirty = true;
+		w->dirty[w->dirty_count++] = c->group;
+	}
+	uint64_t *record = (uint64_t *)(void *)((char *)g->image + c->offset_lo);
+	if (record[1] != word || (record[0] & PAYLOAD_QUALITY_BITS) != DSM_GOOD)
+		record[0] = ((uint64_t)w->time & ~(uint64_t)PAYLOAD_QUALITY_BITS) | DSM_GOOD;
+	record[1] = word;
+	return true;
+}
+
+/* After the one dirty group of a commit was published outside, as the next step. */
+static inline void writer_committed(struct writer *w, struct writer_group *g)
+{
+	g->seq++;
+	g->dirty = false;
+	w->time = 0;
+	w->dirty_count = 0;
+	w->step++;
+	w->commits++;
+}
+
 /* Adds within bounds; the commit must be open. *previous as dsm_add(). */
 int writer_add(struct writer *writer, uint32_t cell, const struct dsm_value *delta,
 	const struct dsm_bounds *bounds, struct dsm_value *previous);
@@ -66,8 +107,11 @@ int writer_image(struct writer *writer, uint32_t group, uint64_t **image);
 /* After a loan was published outside: the image is no longer what the ring holds. */
 void writer_forget_image(struct writer *writer, uint32_t group, uint64_t seq);
 /* The next version's header fields. */
-struct check_fields writer_fields(const struct writer *writer, const struct writer_group *group,
-	uint64_t payload_bytes, uint64_t step);
+static inline struct check_fields writer_fields(const struct writer *w, const struct writer_group *g,
+	uint64_t step)
+{
+	return (struct check_fields){ g->seq + 1, w->epoch | g->length_high, (uint64_t)w->time, step };
+}
 
 /* Is the value one that the cell can take? May clamp *value as the table says. */
 int value_admit(const struct view *view, uint32_t cell, struct dsm_value *value);

@@ -163,6 +163,7 @@ const struct transport_ops transport_shm = {
 	.borrow_end = shm_borrow_end,
 	.granted = shm_granted,
 	.publish = shm_publish,
+	.commit = shm_commit,
 	.complete = shm_complete,
 	.loan = shm_loan,
 	.loan_end = shm_loan_end,

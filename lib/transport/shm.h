@@ -31,6 +31,9 @@ struct transport_conn {
 	const _Atomic uint64_t *counters;
 	int own_fd;                 /* own bank, writable; from WELCOME until granted() */
 	uint32_t own_owner, own_epoch;
+	struct bank_header *own_bank;
+	const _Atomic uint32_t *own_waiters; /* of its first group */
+	uint32_t own_first;
 	bool any_moved;
 	/* engine in this process: a second mapping of the own bank, instead of a descriptor */
 	void *(*own_memory)(void *context, uint32_t owner, uint64_t *bytes);
@@ -65,6 +68,8 @@ int shm_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, con
 	struct slot_meta *meta);
 int shm_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);
 int shm_publish(struct transport_conn *conn, uint32_t group, const struct check_fields *fields,
+	const uint64_t *image);
+int shm_commit(struct transport_conn *conn, uint32_t group, const struct check_fields *fields,
 	const uint64_t *image);
 int shm_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
 	const uint32_t *groups, uint32_t n);

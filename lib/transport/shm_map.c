@@ -181,6 +181,10 @@ int shm_granted(struct transport_conn *conn, uint32_t owner)
 	conn->banks[owner] = own;
 	conn->own_owner = owner;
 	conn->own_epoch = conn->welcome.epoch;
+	conn->own_bank = own.piece.at;
+	conn->own_first = conn->view->owners[owner].first_group;
+	conn->own_waiters = (const void *)((const char *)conn->waiters.at +
+		conn->view->owners[owner].waiters_offset);
 	point_rings(conn, owner);
 	return 0;
 }

@@ -120,11 +120,16 @@ int shm_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq)
 
 /* Still ours? The engine moves the bank and raises the epoch before it grants anew; this look
  * only spares a superseded owner work that nobody would see. */
-static int still_ours(const struct transport_conn *conn, const struct ring *ring)
+static inline bool is_ours(const struct transport_conn *conn, const struct ring *ring)
 {
 	uint64_t word = atomic_load_explicit(&ring->line->bank_state, memory_order_relaxed);
 	uint32_t epoch = atomic_load_explicit(&ring->line->epoch, memory_order_relaxed);
-	if ((uint32_t)word == ring->bank_epoch && epoch == conn->own_epoch)
+	return __builtin_expect((uint32_t)word == ring->bank_epoch && epoch == conn->own_epoch, 1);
+}
+
+static int still_ours(const struct transport_conn *conn, const struct ring *ring)
+{
+	if (is_ours(conn, ring))
 		return 0;
 	return dsm__fail(-EOWNERDEAD, "owner \"%s\" was given to somebody else; nothing was written",
 		view_text(conn->view, conn->view->owners[conn->own_owner].name));
@@ -140,6 +145,13 @@ int shm_publish(struct transport_conn *conn, uint32_t group, const struct check_
 	return rc;
 }
 
+/* Does anybody wait for that own group? After the fence in finish(). */
+static inline bool waited_for(const struct transport_conn *conn, uint32_t group)
+{
+	return __builtin_expect(atomic_load_explicit(&conn->own_waiters[group - conn->own_first],
+		memory_order_relaxed) != 0, 0);
+}
+
 /* Marked banks: the engine bumps the notify word, since its readers must not sleep on ours. */
 static void notify_engine(struct transport_conn *conn, const uint32_t *groups, uint32_t n)
 {
@@ -148,38 +160,57 @@ static void notify_engine(struct transport_conn *conn, const uint32_t *groups, u
 	for (uint32_t i = 0; i < n;) {
 		control_begin(&w, message, sizeof(message), CONTROL_NOTIFY);
 		for (; i < n && w.room - w.size >= 4; i++)
-			if (atomic_load_explicit(waiters_of(conn, groups[i]), memory_order_relaxed))
+			if (waited_for(conn, groups[i]))
 				control_put_u32(&w, groups[i]);
 		if (w.entries)
 			channel_send(conn->fd, message, control_end(&w), NULL, 0);
 	}
 }
 
-static void wake_waiters(struct transport_conn *conn, const uint32_t *groups, uint32_t n)
+/* From the first of `groups` on, which is waited for. */
+static __attribute__((noinline)) void wake_waiters(struct transport_conn *conn, const uint32_t *groups,
+	uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		if (__builtin_expect(!atomic_load_explicit(waiters_of(conn, groups[i]),
-				memory_order_relaxed), 1))
-			continue;
-		if (conn->rings[groups[i]].flags & RING_VERIFY) {
-			notify_engine(conn, groups + i, n - i);
-			return;
-		}
-		futex_wake_all(conn->rings[groups[i]].pulse);
+	if (conn->rings[groups[0]].flags & RING_VERIFY) {
+		notify_engine(conn, groups, n);
+		return;
 	}
+	for (uint32_t i = 0; i < n; i++)
+		if (waited_for(conn, groups[i]))
+			futex_wake_all(conn->rings[groups[i]].pulse);
+}
+
+/* After the last group of a step. */
+static inline int finish(struct transport_conn *conn, uint64_t step, const uint32_t *groups, uint32_t n)
+{
+	step_store(conn->own_bank, conn->welcome.generation, step);
+	/* pairs with the fence in shm_wait(), for the waiter counts; and with the one in
+	 * takeover_move_bank(): either the engine's copy has this commit, or we see that the bank
+	 * has moved and do not acknowledge it */
+	atomic_thread_fence(memory_order_seq_cst);
+	for (uint32_t i = 0; i < n; i++)
+		if (waited_for(conn, groups[i])) {
+			wake_waiters(conn, groups + i, n - i);
+			break;
+		}
+	return still_ours(conn, &conn->rings[groups[0]]);
 }
 
 int shm_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
 	const uint32_t *groups, uint32_t n)
 {
-	struct bank_header *bank = conn->banks[owner].piece.at;
-	step_store(bank, conn->welcome.generation, step);
-	/* pairs with the fence in shm_wait(), for the waiter counts; and with the one in
-	 * takeover_move_bank(): either the engine's copy has this commit, or we see that the bank
-	 * has moved and do not acknowledge it */
-	atomic_thread_fence(memory_order_seq_cst);
-	wake_waiters(conn, groups, n);
-	return still_ours(conn, &conn->rings[groups[0]]);
+	(void)owner; /* a connection holds one role */
+	return finish(conn, step, groups, n);
+}
+
+int shm_commit(struct transport_conn *conn, uint32_t group, const struct check_fields *fields,
+	const uint64_t *image)
+{
+	const struct ring *ring = &conn->rings[group];
+	if (!is_ours(conn, ring))
+		return -ESTALE;
+	slot_publish(ring, fields, image);
+	return finish(conn, fields->step, &group, 1);
 }
 
 int shm_loan(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t **payload)

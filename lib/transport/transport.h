@@ -101,6 +101,10 @@ struct transport_ops {
 	int (*granted)(struct transport_conn *conn, uint32_t owner);
 	int (*publish)(struct transport_conn *conn, uint32_t group,
 		const struct check_fields *fields, const uint64_t *image);
+	/* Optional (NULL: both of its parts instead): publish() and complete() of a step of one
+	 * group, fields->step. -ESTALE nothing was written, publish() says why; else as complete(). */
+	int (*commit)(struct transport_conn *conn, uint32_t group, const struct check_fields *fields,
+		const uint64_t *image);
 	/* Step complete and wake-ups. 0 only if the role was still held after the last store: what
 	 * is acknowledged is never lost to a takeover at the same moment. -EOWNERDEAD. */
 	int (*complete)(struct transport_conn *conn, uint32_t owner, uint64_t step,

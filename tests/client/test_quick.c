@@ -210,7 +210,8 @@ Test(quick, ends_with_the_engine_and_begins_with_the_next)
 	ok(fixture_engine(&opts, name, &engine));
 	for (int i = 0; i < 1000 && dsm_begin(w, 0) == 0; i++) { /* publishes its image again */
 		dsm_abort(w);
-		if (read_both(r, "setpoints.rop").flags == 0)
+		s = read_both(r, "setpoints.rop");
+		if (s.flags == 0 && s.value.f64 == 61)
 			break;
 		usleep(10000);
 	}
@@ -262,4 +263,84 @@ Test(quick, misuse_is_still_seen)
 	fails(dsm_read(gone, cell, &s), -EBADF);
 	dsm_detach(&other);
 	dsm_detach(&w);
+}
+
+/* ---- the short ways of an owner ---- */
+
+static uint64_t commit(struct dsm *dsm)
+{
+	uint64_t step = 0;
+	ok(dsm_commit(dsm, &step));
+	return step;
+}
+
+Test(quick, an_owner_is_checked_as_ever)
+{
+	struct dsm *w = attach("operator", 0), *r = attach(NULL, 0);
+	struct dsm_cell rop = cell_of(w, "setpoints.rop"), n = cell_of(w, "setpoints.n");
+	for (int i = 0; i < 2; i++) { /* the second time the image is there */
+		fails(dsm_set_i64(w, n, 1), -ENOTCONN);
+		fails(dsm_commit(w, NULL), -ENOTCONN);
+		ok(dsm_begin(w, 1000 + 8 * i));
+		fails(dsm_begin(w, 1), -EBUSY);
+		fails(dsm_set_f64(w, rop, 101), -ERANGE);
+		fails(dsm_set_f64(w, rop, 0.0 / 0.0), -EDOM);
+		fails(dsm_set_f64(w, n, 1), -EINVAL);
+		fails(dsm_set_u64(w, n, 1), -EINVAL);
+		fails(dsm_set_i64(w, cell_of(w, "drilling.count"), 1), -EPERM);
+		fails(dsm_set_i64(r, cell_of(r, "setpoints.n"), 1), -EPERM);
+		ok(dsm_set_i64(w, n, 7));
+		cr_assert_eq(commit(w), (uint64_t)i + 1);
+		struct dsm_sample s = read_both(r, "setpoints.n");
+		cr_assert_eq(s.value.i64, 7);
+		cr_assert_eq(s.changed_ns, 1000); /* the same value again is no change */
+		cr_assert_eq(s.seq, (uint64_t)i + 1);
+	}
+	ok(dsm_begin(w, 2000));
+	ok(dsm_set_i64(w, n, 8));
+	dsm_abort(w);
+	ok(dsm_begin(w, 2000));
+	cr_assert_eq(commit(w), 2); /* nothing touched: still the second step */
+	cr_assert_eq(read_both(r, "setpoints.n").value.i64, 7);
+	struct dsm_stats stats;
+	ok(dsm_stats(w, &stats));
+	cr_assert_eq(stats.commits, 3);
+	dsm_detach(&w);
+	dsm_detach(&r);
+}
+
+Test(quick, small_and_large_groups_of_one_step)
+{
+	struct dsm *w = attach("sensors", 0), *r = attach(NULL, 0);
+	static const char bytes[2][100] = { "one", "two" };
+	for (int i = 0; i < 6; i++) {
+		ok(dsm_begin(w, 0));
+		ok(dsm_set_f64(w, cell_of(w, "sensors.a.x"), i));
+		ok(dsm_set_f64(w, cell_of(w, "sensors.a.y"), 2 * i));
+		if (i % 2)
+			ok(dsm_set(w, cell_of(w, "big.data"), &(struct dsm_value){ .type = DSM_BYTES, .len = 100,
+				.bytes = bytes[i / 2 % 2] }));
+		cr_assert_eq(commit(w), (uint64_t)i + 1);
+		cr_assert_eq(read_both(r, "sensors.a.x").value.f64, i);
+		cr_assert_eq(read_both(r, "sensors.a.y").value.f64, 2 * i);
+		cr_assert_eq(read_both(r, "sensors.a.x").seq, (uint64_t)i + 1);
+	}
+	dsm_detach(&w);
+	dsm_detach(&r);
+}
+
+Test(quick, a_superseded_owner_commits_no_more)
+{
+	struct dsm *a = attach("sensors", 0), *r = attach(NULL, 0);
+	write_f64(a, "sensors.a.x", 1);
+	ok(dsm_begin(a, 0));
+	ok(dsm_set_f64(a, cell_of(a, "sensors.a.x"), 2));
+	struct dsm *b = attach("sensors", DSM_TAKE_OVER);
+	fails(dsm_commit(a, NULL), -EOWNERDEAD);
+	cr_assert_eq(read_both(r, "sensors.a.x").value.f64, 1);
+	write_f64(b, "sensors.a.x", 3);
+	cr_assert_eq(read_both(r, "sensors.a.x").value.f64, 3);
+	dsm_detach(&a);
+	dsm_detach(&b);
+	dsm_detach(&r);
 }
