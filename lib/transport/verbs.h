@@ -180,6 +180,8 @@ int verbs_post_reads(struct transport_conn *conn, const struct verbs_span *spans
 int verbs_await(struct transport_conn *conn, struct verbs_queue *queue, uint64_t ticket, uint64_t ns);
 /* All that is outstanding, then these READs. */
 int verbs_fetch(struct transport_conn *conn, const struct verbs_span *spans, uint32_t n, uint32_t lkey);
+/* The same for an attach, which has no second attempt: until conn->deadline. */
+int verbs_fetch_attaching(struct transport_conn *conn, const struct verbs_span *spans, uint32_t n, uint32_t lkey);
 /* Any number of bytes in pieces through the bounce buffer. */
 int verbs_fetch_large(struct transport_conn *conn, uint64_t remote, uint32_t rkey, uint64_t bytes,
 	unsigned char *to);

@@ -115,6 +115,15 @@ int verbs_fetch(struct transport_conn *conn, const struct verbs_span *spans, uin
 	return rc ? rc : verbs_await(conn, &conn->read, ticket, ATTEMPT_NS);
 }
 
+int verbs_fetch_attaching(struct transport_conn *conn, const struct verbs_span *spans, uint32_t n, uint32_t lkey)
+{
+	int rc;
+	do {
+		rc = verbs_fetch(conn, spans, n, lkey);
+	} while (rc == -EAGAIN && clock_now(&clock_system) < conn->deadline);
+	return rc;
+}
+
 /* Posts pieces of the half `half`; their bytes. */
 static int post_half(struct transport_conn *conn, uint64_t remote, uint32_t rkey, uint64_t bytes,
 	uint32_t half, uint64_t *posted, uint64_t *ticket)

@@ -108,7 +108,7 @@ static int get_header(struct transport_conn *conn, const struct control_welcome 
 	if (conn->keys.base_bytes < welcome->header_bytes ||
 	    welcome->directory_bytes > conn->keys.base_bytes - welcome->header_bytes)
 		return dsm__fail(-EBADMSG, "rdma: the engine's welcome and its keys disagree about sizes");
-	if (verbs_fetch(conn, &span, 1, conn->bounce.mr->lkey))
+	if (verbs_fetch_attaching(conn, &span, 1, conn->bounce.mr->lkey))
 		return dsm__fail(-ECONNRESET, "rdma: the engine's header cannot be read");
 	memcpy(&h, conn->bounce.at, sizeof(h));
 	int rc = transport_check_header(&h, welcome->header_bytes, welcome->generation);

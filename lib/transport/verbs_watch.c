@@ -28,7 +28,7 @@ int verbs_watch_init(struct transport_conn *conn)
 			conn->watch_pages.at + conn->watch_lines },
 		{ conn->keys.base_addr + conn->header.counters_offset, conn->keys.base_rkey,
 			DSM_COUNTERS * 8, conn->watch_pages.at + conn->watch_counters } };
-	rc = verbs_fetch(conn, spans, 2, conn->watch_pages.mr->lkey);
+	rc = verbs_fetch_attaching(conn, spans, 2, conn->watch_pages.mr->lkey);
 	verbs_leave(conn);
 	if (rc)
 		return dsm__fail(-ECONNRESET, "rdma: the engine's owner lines cannot be read");

@@ -60,7 +60,7 @@ int verbs_load_pulses(struct transport_conn *conn)
 			spans[i] = (struct verbs_span){ conn->banks[conn->own_owner].addr +
 				group_of(conn, o->first_group + first + i)->pulse_offset,
 				conn->banks[conn->own_owner].rkey, 8, conn->ring_pages.at + 8 * i };
-		rc = verbs_fetch(conn, spans, n, conn->ring_pages.mr->lkey);
+		rc = verbs_fetch_attaching(conn, spans, n, conn->ring_pages.mr->lkey);
 		for (uint32_t i = 0; rc == 0 && i < n; i++)
 			atomic_store_explicit(&conn->newest[o->first_group + first + i], words[i],
 				memory_order_relaxed);

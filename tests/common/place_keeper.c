@@ -41,7 +41,7 @@ static int open_engine(struct worker *w, const char *line)
 	snprintf(address, sizeof(address), "*:%u", w->port);
 	opts.name = strcmp(name, "-") ? name : NULL;
 	opts.tick_ms = rdma ? 20 : 0; /* an emulated machine is slow */
-	opts.lease_ms = rdma ? 1000 : 0;
+	opts.lease_ms = rdma ? 2000 : 0;
 	opts.rdma = rdma ? address : NULL;
 	snprintf(w->name, sizeof(w->name), "%s", name);
 	return fixture_engine_of(flags, &opts, w->name, &w->engine);

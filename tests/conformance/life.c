@@ -65,7 +65,7 @@ CONFORMANCE(a_superseded_owner_reaches_nobody)
 	cr_assert_eq(s.value.f64, 3);
 	cr_assert_eq(s.epoch, 2);
 	cr_assert_eq(s.seq, 2);
-	cr_assert_eq(s.flags, 0);
+	cr_assert_eq(s.flags, 0, "flags %u", s.flags);
 	dsm_detach(&a); /* must not take the role from b */
 	rig_write_f64(b, "setpoints.rop", 4);
 	cr_assert_eq(rig_read_f64(r, "setpoints.rop"), 4);

@@ -8,31 +8,35 @@
 #define FAULTS "tear=0.3,drop=0.2,seed=7"
 #define ROWS_MAX 8u
 
-static struct row rows[ROWS_MAX] = {
+static const struct row shm_rows[] = {
 	{ "shm", "here", "" },
 	{ "shm", "here", FAULTS },
 	{ "shm", "process", "" },
 };
 
+static bool wanted(const char *scheme)
+{
+	const char *only = getenv("DSM_TEST_ROWS");
+	return !only || strcmp(only, scheme) == 0;
+}
+
 /* DSM_TEST_RDMA=HOST adds rows over a network to an engine there (engine_host must run on it);
- * "self": another process of this machine. Where there is a device, they are wanted.
- * DSM_TEST_ROWS=SCHEME leaves the others out, for a machine on which time is dear. */
+ * "self": another process of this machine. DSM_TEST_ROWS=SCHEME leaves the others out, for a
+ * machine on which time is dear. */
 struct row *row_list(size_t *count)
 {
-	const char *host = getenv("DSM_TEST_RDMA"), *only = getenv("DSM_TEST_ROWS");
-	size_t n = 3, kept = 0;
-	if (host && *host) {
-		for (size_t i = 0; i < 2; i++) {
-			struct row *row = &rows[n++];
-			strcpy(row->scheme, "rdma");
-			snprintf(row->where, sizeof(row->where), "%s", strcmp(host, "self") ? host : "process");
-			strcpy(row->fault, i ? FAULTS : "");
-		}
+	static struct row rows[ROWS_MAX];
+	const char *host = getenv("DSM_TEST_RDMA");
+	size_t n = 0;
+	for (size_t i = 0; i < sizeof(shm_rows) / sizeof(shm_rows[0]) && wanted("shm"); i++)
+		rows[n++] = shm_rows[i];
+	for (size_t i = 0; i < 2 && host && *host && wanted("rdma"); i++) {
+		struct row *row = &rows[n++];
+		strcpy(row->scheme, "rdma");
+		snprintf(row->where, sizeof(row->where), "%s", strcmp(host, "self") ? host : "process");
+		strcpy(row->fault, i ? FAULTS : "");
 	}
-	for (size_t i = 0; i < n; i++)
-		if (!only || strcmp(rows[i].scheme, only) == 0)
-			rows[kept++] = rows[i];
-	*count = kept;
+	*count = n;
 	return rows;
 }
 

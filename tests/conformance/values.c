@@ -181,8 +181,10 @@ CONFORMANCE(a_forked_child_must_attach_itself)
 			_exit(1);
 		dsm_detach(&dsm); /* must not disturb the parent */
 		struct dsm *own = NULL;
-		if (dsm_attach(rig->uri, NULL, &own))
+		if (dsm_attach(rig->uri, NULL, &own)) {
+			fprintf(stderr, "in the child: %s\n", dsm_error());
 			_exit(2);
+		}
 		if (dsm_cell(own, "drilling.rop", &cell) || dsm_read(own, cell, &s))
 			_exit(3);
 		dsm_detach(&own);

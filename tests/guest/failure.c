@@ -192,6 +192,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: %s HOST [CASE...]\n", argv[0]);
 		return 2;
 	}
+	if (!getenv("GUEST_ID") || (getenv("GUEST_NATIVE") && *getenv("GUEST_NATIVE"))) {
+		printf("skipped: cuts the network of the machine it runs on: for a guest only (script/guest --hosts 2)\n");
+		return 77;
+	}
 	plain_begin(400);
 	if (!scene_begin(&scene, argv[1]))
 		return plain_end();

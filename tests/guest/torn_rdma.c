@@ -223,7 +223,7 @@ static bool judge(const struct row *row, const struct reader *r, const struct ta
 
 static void run_all(struct reader *r)
 {
-	struct row rows[64], bulk = { 0, NEAR, 4, true };
+	struct row rows[64], bulk = { 1, NEAR, 4, false };
 	unsigned n = make_rows(rows), ruled = 0;
 	struct tally sum[OWNERS] = { 0 };
 	uint64_t packets = packets_sent();

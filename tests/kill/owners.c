@@ -198,8 +198,10 @@ void replace_busy_owner(uint32_t role)
 	pid_t old = start_owner(&task, 10);
 	uint32_t epoch = atomic_load(&r->epoch);
 	rig_sleep_us(random_below(3000) * board->slow);
+	atomic_store(&r->found_seq, UINT64_MAX);
 	pid_t fresh = rig_owner(&next);
-	wait_for(atomic_load(&r->epoch) == epoch + 1, "take-over: epoch %u after %u", r->epoch, epoch);
+	wait_for(atomic_load(&r->found_seq) != UINT64_MAX, "take-over: the successor finds nothing");
+	rig_check(atomic_load(&r->epoch) == epoch + 1, "take-over: epoch %u after %u", r->epoch, epoch);
 	check_superseded(role, old, atomic_load(&r->found_seq));
 	readers_see_stale(role, false, "after take-over");
 	kill_now(fresh);
