@@ -28,6 +28,7 @@
 #define VERBS_SMALL 4096u                   /* a ring up to this is read whole */
 #define VERBS_CHAIN 16u                     /* READs a post */
 #define VERBS_SPIN_NS 100000u               /* then sleep on the completion channel */
+#define VERBS_PULSE_BEHIND 128u             /* a pulse further behind what verifies was torn */
 #define VERBS_STILL 8u                      /* attempts with the same pulse: its writer is dead */
 #define VERBS_AGES 32u                      /* pulses of groups with a maximum age, a pass */
 
@@ -96,7 +97,7 @@ struct transport_conn {
 	uint64_t *last_at;
 	uint64_t last_room;
 	uint32_t still_group, still_count;
-	uint64_t still_pulse;
+	uint64_t still_pulse, still_seq;
 	/* writing, the handle's thread */
 	struct verbs_queue write;
 	struct pages source;        /* a slot and a pulse word a group; the step's word */
@@ -106,7 +107,6 @@ struct transport_conn {
 	struct ibv_send_wr *chain;
 	struct ibv_sge *chain_sge;
 	uint32_t chained;
-	uint64_t step_ticket;
 	bool superseded;
 	uint64_t write_lost_ns;
 	_Atomic int write_broken;
@@ -207,15 +207,14 @@ void verbs_keep(struct transport_conn *conn, uint32_t group, const unsigned char
 	const struct slot_meta *meta);
 /* A pulse as a hint, and what verified. Own groups are known better than any READ knows them. */
 void verbs_learn(struct transport_conn *conn, uint32_t group, uint64_t pulse, uint64_t seq);
-/* Has the pulse been the same for so many attempts that its writer must be dead? */
-bool verbs_still(struct transport_conn *conn, uint32_t group, uint64_t pulse);
+/* Is a verified `seq` what the pulse promised, or newer? */
+bool verbs_is_newest(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t pulse);
+/* Has the pulse been the same for so many attempts that its writer must be dead? `seq` verified. */
+bool verbs_still(struct transport_conn *conn, uint32_t group, uint64_t pulse, uint64_t seq);
 
 /* ---- verbs_large.c: groups whose ring does not fit into one READ; the slot is then at conn->large ---- */
 int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_meta *meta);
 int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta);
-/* -ENODATA: never written, as of that step. */
-int verbs_large_step(struct transport_conn *conn, uint32_t group, uint64_t step,
-	struct slot_meta *meta);
 
 /* ---- verbs_write.c ---- */
 int verbs_granted(struct transport_conn *conn, uint32_t owner);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rdma: groups whose ring does not fit into one READ. One slot is fetched, in pieces if need be;
- * which one is said by the pulse or by the slots' headers, and both are hints: the check over the
+ * which one is said by the pulse or by what the slots show, and both are hints: the check over the
  * slot that was put together decides. */
 #include <string.h>
 
@@ -8,7 +8,6 @@
 #include "transport/verbs.h"
 
 #define CANDIDATES 4u
-#define HEADER_WORDS 4u             /* seq, epoch and length, time, step */
 
 static const struct directory_group *group_of(const struct transport_conn *conn, uint32_t group)
 {
@@ -36,8 +35,8 @@ static int fetch_slot(struct transport_conn *conn, uint32_t group, uint64_t seq,
 	return verbs_slot_holds(conn, group, conn->large, seq, meta) ? 0 : -EAGAIN;
 }
 
-/* Headers of all slots, each on a line of the bounce buffer. */
-static int fetch_headers(struct transport_conn *conn, uint32_t group)
+/* The seqs of all slots, each on a line of the bounce buffer. */
+static int fetch_seqs(struct transport_conn *conn, uint32_t group)
 {
 	uint32_t slots = group_of(conn, group)->slots;
 	int rc = 0;
@@ -46,29 +45,24 @@ static int fetch_headers(struct transport_conn *conn, uint32_t group)
 		uint32_t n = slots - first < VERBS_CHAIN ? slots - first : VERBS_CHAIN;
 		for (uint32_t i = 0; i < n; i++)
 			spans[i] = (struct verbs_span){ slot_remote(conn, group, first + i), key_of(conn, group),
-				HEADER_WORDS * 8, conn->bounce.at + (size_t)DSM_LINE * (first + i) };
+				8, conn->bounce.at + (size_t)DSM_LINE * (first + i) };
 		rc = verbs_fetch(conn, spans, n, conn->bounce.mr->lkey);
 	}
 	return rc;
 }
 
-/* By their headers: the newest below `below` with a step of at most `step`; 0 none. *top: the
- * newest of all. */
-static uint64_t newest_shown(const struct transport_conn *conn, uint32_t group, uint64_t below,
-	uint64_t step, uint64_t *top)
+/* By what the slots show: the newest below `below`; 0 none. *any: at least one shows something. */
+static uint64_t newest_shown(const struct transport_conn *conn, uint32_t group, uint64_t below, bool *any)
 {
 	uint32_t slots = group_of(conn, group)->slots;
 	uint64_t best = 0;
-	*top = 0;
+	*any = false;
 	for (uint32_t i = 0; i < slots; i++) {
-		uint64_t words[HEADER_WORDS];
-		memcpy(words, conn->bounce.at + (size_t)DSM_LINE * i, sizeof(words));
-		if ((words[0] ^ i) & (slots - 1))
-			continue;
-		*top = words[0] > *top ? words[0] : *top;
-		if (words[0] > best && words[0] < below &&
-		    (step == UINT64_MAX || (words[3] != 0 && words[3] <= step)))
-			best = words[0];
+		uint64_t seq;
+		memcpy(&seq, conn->bounce.at + (size_t)DSM_LINE * i, sizeof(seq));
+		*any |= seq != 0;
+		if (((seq ^ i) & (slots - 1)) == 0 && seq > best && seq < below)
+			best = seq;
 	}
 	return best;
 }
@@ -76,14 +70,15 @@ static uint64_t newest_shown(const struct transport_conn *conn, uint32_t group, 
 /* Its pulse stands still on what is not there: the newest of the others. */
 static int search(struct transport_conn *conn, uint32_t group, struct slot_meta *meta)
 {
-	uint64_t below = UINT64_MAX, top;
+	uint64_t below = UINT64_MAX;
+	bool any;
 	for (uint32_t n = 0; n < CANDIDATES; n++) {
-		int rc = fetch_headers(conn, group);
+		int rc = fetch_seqs(conn, group);
 		if (rc)
 			return rc;
-		uint64_t best = newest_shown(conn, group, below, UINT64_MAX, &top);
+		uint64_t best = newest_shown(conn, group, below, &any);
 		if (best == 0)
-			return top ? -EAGAIN : -ENODATA;
+			return any ? -EAGAIN : -ENODATA;
 		rc = fetch_slot(conn, group, best, meta);
 		if (rc != -EAGAIN)
 			return rc;
@@ -123,14 +118,14 @@ int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_
 		return rc;
 	if (!whole && pulse)
 		rc = fetch_slot(conn, group, pulse, meta);
-	if (rc == 0 && pulse && meta->seq >= pulse) {
+	if (rc == 0 && pulse && verbs_is_newest(conn, group, meta->seq, pulse)) {
 		verbs_learn(conn, group, 0, meta->seq);
 		return 0;
 	}
 	if (rc && rc != -EAGAIN)
 		return rc;
 	verbs_learn(conn, group, pulse, 0);
-	if (pulse && !verbs_still(conn, group, pulse))
+	if (pulse && !verbs_still(conn, group, pulse, 0))
 		return -EAGAIN;
 	rc = search(conn, group, meta);
 	if (rc == 0)
@@ -154,23 +149,4 @@ int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, st
 		return rc;
 	verbs_learn(conn, group, verbs_newest(conn, group), meta->seq);
 	return meta->seq == seq ? 0 : meta->seq > seq ? -EOVERFLOW : -ENOENT;
-}
-
-int verbs_large_step(struct transport_conn *conn, uint32_t group, uint64_t step,
-	struct slot_meta *meta)
-{
-	uint64_t top;
-	int rc = fetch_headers(conn, group);
-	if (rc)
-		return rc;
-	uint64_t best = newest_shown(conn, group, UINT64_MAX, step, &top);
-	if (best) {
-		rc = fetch_slot(conn, group, best, meta);
-		return rc == 0 && (meta->step == 0 || meta->step > step) ? -EAGAIN : rc;
-	}
-	if (top == 0)
-		return -ENODATA;
-	/* the ring goes back to the first commit, and even that is younger than the step */
-	return top < group_of(conn, group)->slots && newest_shown(conn, group, 2, UINT64_MAX, &top) == 1 ?
-		-ENODATA : -EAGAIN;
 }

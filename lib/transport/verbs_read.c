@@ -69,13 +69,33 @@ void verbs_learn(struct transport_conn *conn, uint32_t group, uint64_t pulse, ui
 		atomic_store_explicit(&conn->newest[group], pulse > seq ? pulse : seq, memory_order_relaxed);
 }
 
-bool verbs_still(struct transport_conn *conn, uint32_t group, uint64_t pulse)
+/* A pulse far below what is there was torn: what is newest is not known then, because the newest
+ * slot may be torn as well. */
+bool verbs_is_newest(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t pulse)
+{
+	if (seq < pulse || seq - pulse > VERBS_PULSE_BEHIND)
+		return false;
+	if (conn->still_group == group)
+		conn->still_count = 0;
+	return true;
+}
+
+/* What verified in an earlier attempt is a floor for the later ones. */
+bool verbs_still(struct transport_conn *conn, uint32_t group, uint64_t pulse, uint64_t seq)
 {
 	if (conn->still_group != group || conn->still_pulse != pulse)
 		conn->still_count = 0;
+	if (conn->still_count == 0)
+		conn->still_seq = 0;
 	conn->still_group = group;
 	conn->still_pulse = pulse;
-	return ++conn->still_count >= VERBS_STILL;
+	if (seq < conn->still_seq)
+		return false;
+	conn->still_seq = seq;
+	if (++conn->still_count < VERBS_STILL)
+		return false;
+	conn->still_count = 0;
+	return true;
 }
 
 /* ---- after a loss ---- */
@@ -133,10 +153,10 @@ static uint64_t shown_seq(const struct transport_conn *conn, uint32_t group, uin
 	return seq;
 }
 
-/* The newest slot that verifies and whose step is at most `step`; NULL none. Its seq is shown by
- * the slot itself, which is a hint until it verifies. */
+/* The newest slot that verifies; NULL none. Its seq is shown by the slot itself, which is a hint
+ * until it verifies. */
 static const unsigned char *newest_in_ring(const struct transport_conn *conn, uint32_t group,
-	uint64_t step, struct slot_meta *meta)
+	struct slot_meta *meta)
 {
 	uint32_t slots = group_of(conn, group)->slots;
 	uint64_t below = UINT64_MAX;
@@ -150,8 +170,7 @@ static const unsigned char *newest_in_ring(const struct transport_conn *conn, ui
 		if (best == 0)
 			return NULL;
 		const unsigned char *slot = slot_in_ring(conn, group, best);
-		if (verbs_slot_holds(conn, group, slot, best, meta) &&
-		    (step == UINT64_MAX || (meta->step != 0 && meta->step <= step)))
+		if (verbs_slot_holds(conn, group, slot, best, meta))
 			return slot;
 		below = best;
 	}
@@ -184,13 +203,13 @@ static int small_newest(struct transport_conn *conn, uint32_t group, const unsig
 	int rc = fetch_ring(conn, group, &pulse);
 	if (rc)
 		return rc;
-	*slot = newest_in_ring(conn, group, UINT64_MAX, meta);
+	*slot = newest_in_ring(conn, group, meta);
 	verbs_learn(conn, group, pulse, *slot ? meta->seq : 0);
 	if (!*slot)
 		return never_written(conn, group, pulse);
-	if (meta->seq >= pulse)
+	if (verbs_is_newest(conn, group, meta->seq, pulse))
 		return 0;
-	if (!verbs_still(conn, group, pulse))
+	if (!verbs_still(conn, group, pulse, meta->seq))
 		return -EAGAIN;
 	verbs_learn(conn, group, 0, meta->seq); /* nothing newer will come under that pulse */
 	return 0;
@@ -275,26 +294,28 @@ int verbs_read_at(struct transport_conn *conn, uint32_t group, uint64_t seq, uin
 	return rc;
 }
 
-/* An unverified slot is passed over: what was complete before `step` was read stands still in the
- * ring, unless it is being overwritten, and then the ring's others are all newer. */
-static int small_step(struct transport_conn *conn, uint32_t group, uint64_t step,
+/* From the newest version down, each verified as that very seq: out of one READ without an order a
+ * newer slot may be missing beside an older one, and the older would be taken for the step's. */
+static int version_of_step(struct transport_conn *conn, uint32_t group, uint64_t step,
 	const unsigned char **slot, struct slot_meta *meta)
 {
-	uint64_t pulse = 0;
 	uint32_t slots = group_of(conn, group)->slots;
-	struct slot_meta any;
-	int rc = fetch_ring(conn, group, &pulse);
-	if (rc)
-		return rc;
-	*slot = newest_in_ring(conn, group, step, meta);
-	if (*slot)
-		return 0;
-	if (!newest_in_ring(conn, group, UINT64_MAX, &any))
-		return never_written(conn, group, pulse);
-	if (any.seq >= slots || pulse >= slots)
-		return -EAGAIN;
-	/* the ring goes back to the first commit: even that must be there, and younger than the step */
-	return verbs_slot_holds(conn, group, slot_in_ring(conn, group, 1), 1, &any) ? -ENODATA : -EAGAIN;
+	bool small = is_small(conn, group_of(conn, group));
+	int rc = small ? small_newest(conn, group, slot, meta) : verbs_large_newest(conn, group, meta);
+	for (uint32_t back = 1; rc == 0 && (meta->step == 0 || meta->step > step); back++) {
+		uint64_t seq = meta->seq - 1;
+		if (seq == 0)
+			return -ENODATA; /* even the first commit is younger than the step */
+		if (back == slots)
+			return -EAGAIN;
+		if (small) {
+			*slot = slot_in_ring(conn, group, seq);
+			rc = verbs_slot_holds(conn, group, *slot, seq, meta) && meta->seq == seq ? 0 : -EAGAIN;
+		} else {
+			rc = verbs_large_at(conn, group, seq, meta);
+		}
+	}
+	return rc == -EOVERFLOW || rc == -ENOENT ? -EAGAIN : rc;
 }
 
 static int of_step(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
@@ -305,8 +326,7 @@ static int of_step(struct transport_conn *conn, uint32_t group, uint64_t step, u
 	int rc = step == STEP_TORN ? -EAGAIN : admit(conn, group);
 	if (rc)
 		return rc;
-	rc = is_small(conn, group_of(conn, group)) ? small_step(conn, group, step, &slot, meta) :
-		verbs_large_step(conn, group, step, meta);
+	rc = version_of_step(conn, group, step, &slot, meta);
 	if (rc == -ENODATA)
 		return empty(to, bytes, meta);
 	if (rc)

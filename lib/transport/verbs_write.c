@@ -15,6 +15,10 @@
 #define CHAIN_MAX 64u
 #define WRITE_SENDS (CHAIN_MAX + 4u)
 #define WRITE_NS UINT64_C(5000000000)   /* the device gives up before that */
+#define STEP_OFFSET offsetof(struct bank_header, step_complete)
+/* From step complete to where the bank's rings begin. It spans the heartbeat of an owner on the
+ * engine's machine, which a remote one does not use. */
+#define STEP_SOURCE (sizeof(struct bank_header) + DSM_LINE - STEP_OFFSET)
 
 static const struct directory_group *group_of(const struct transport_conn *conn, uint32_t group)
 {
@@ -31,7 +35,7 @@ static const struct directory_owner *own(const struct transport_conn *conn)
 static int make_source(struct transport_conn *conn)
 {
 	const struct directory_owner *o = own(conn);
-	uint64_t at = DSM_LINE; /* the first line: step complete */
+	uint64_t at = STEP_SOURCE;
 	conn->source_at = calloc(o->group_count ? o->group_count : 1, sizeof(*conn->source_at));
 	conn->chain = calloc(CHAIN_MAX, sizeof(*conn->chain));
 	conn->chain_sge = calloc(CHAIN_MAX, sizeof(*conn->chain_sge));
@@ -251,33 +255,40 @@ static void die_half_sent(struct transport_conn *conn)
 static void die_half_sent(struct transport_conn *conn) { (void)conn; }
 #endif
 
-/* Acknowledged is what the engine's device has acknowledged: it is in the bank, and a takeover,
- * which ends the pair first, finds it there. */
-static int push_out(struct transport_conn *conn, uint64_t step, uint32_t n)
+/* The first group's pulse ends the bank's header, so that it goes out in one WRITE with step complete:
+ * a commit of an owner with one small group is two WRITEs. */
+static uint64_t step_span(struct transport_conn *conn, uint32_t group, uint32_t n)
 {
-	int rc = verbs_await(conn, &conn->write, conn->step_ticket, WRITE_NS); /* the word's last use */
-	if (rc)
-		return rc;
+	const struct directory_owner *o = own(conn);
+	uint64_t pulse_at = group_of(conn, group)->pulse_offset - STEP_OFFSET;
+	if (n != 1 || group != o->first_group || pulse_at != STEP_SOURCE - DSM_PULSE_BYTES ||
+	    conn->chained < 2)
+		return 2 * sizeof(uint64_t);
+	conn->chained--; /* send_slot()'s WRITE of the pulse */
+	memcpy(conn->source.at + pulse_at, source_slot(conn, group), DSM_PULSE_BYTES);
+	return STEP_SOURCE;
+}
+
+/* Acknowledged is what the engine's device has acknowledged, to the last word: it is in the bank,
+ * and a takeover, which ends the pair first, finds it there. A step of several groups is complete
+ * only when all of them have landed, so its word waits for them. */
+static int push_out(struct transport_conn *conn, uint64_t step, const uint32_t *groups, uint32_t n)
+{
+	int rc = 0;
 	die_half_sent(conn);
-	uint64_t pulses = 0, words[2] = { step, step_check(conn->header.generation, step) };
+	uint64_t words[2] = { step, step_check(conn->header.generation, step) };
 	memcpy(conn->source.at, words, sizeof(words));
-	if (n == 1 && conn->chained < CHAIN_MAX) { /* all in one call; the pulse tells, not the step */
-		struct ibv_send_wr *last = &conn->chain[conn->chained - 1];
-		last->send_flags = IBV_SEND_SIGNALED;
-		last->wr_id = pulses = ++conn->write.posted;
-	} else {
+	if (n > 1) {
 		rc = post(conn);
-		pulses = conn->write.posted;
 		if (rc == 0)
-			rc = wait_for(conn, pulses);
+			rc = wait_for(conn, conn->write.posted);
 	}
 	if (rc == 0)
-		rc = append(conn, 0, offsetof(struct bank_header, step_complete), sizeof(words));
+		rc = append(conn, 0, STEP_OFFSET, step_span(conn, groups[0], n));
 	if (rc == 0)
 		rc = post(conn);
 	DSM_POINT("verbs-after-post");
-	conn->step_ticket = conn->write.posted;
-	return rc ? rc : wait_for(conn, pulses);
+	return rc ? rc : wait_for(conn, conn->write.posted);
 }
 
 int verbs_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
@@ -289,7 +300,7 @@ int verbs_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
 		return rc;
 	if (!verbs_enter(conn))
 		return lost(conn);
-	rc = conn->chained ? push_out(conn, step, n) : 0;
+	rc = conn->chained ? push_out(conn, step, groups, n) : 0;
 	if (rc == 0) {
 		for (uint32_t i = 0; i < n; i++) {
 			uint32_t at = groups[i] - own(conn)->first_group;
