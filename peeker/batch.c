@@ -87,7 +87,8 @@ static uint64_t next_round(const struct peeker *p, uint64_t round)
 	return newest > round ? newest : 0;
 }
 
-/* A difference between two engines is believed when it has lasted: look that long first. */
+/* A difference between two engines is believed when it has lasted: if there is one, look that
+ * long first. */
 static uint64_t settle(struct peeker *p)
 {
 	uint64_t wait_ns = (uint64_t)reference_grace_ms(p->reference) * 1000000u, round = 0;
@@ -97,10 +98,12 @@ static uint64_t settle(struct peeker *p)
 		round = next_round(p, round);
 		if (!round)
 			break;
-		reference_compare(p->reference, sampler_lock(p->sampler));
+		const struct comparison *cmp = reference_compare(p->reference, sampler_lock(p->sampler));
 		sampler_unlock(p->sampler);
+		if (!cmp || !cmp->pending)
+			break;
 	}
-	return round;
+	return round ? round - 1 : 0;
 }
 
 /* -EIO: nobody takes the output. */
@@ -130,7 +133,7 @@ enum status batch_run(struct peeker *p)
 	uint64_t round = p->reference ? settle(p) : 0, printed = 0;
 	int error = 0;
 
-	while (!error && !peeker_signalled()) {
+	while (!error && !is_over(p)) {
 		round = next_round(p, round);
 		if (!round)
 			break;

@@ -349,3 +349,22 @@ char *reference_text(struct reference *r, uint32_t cell, int precision, char *bu
 	}
 	return buf;
 }
+
+const char *reference_quality(struct reference *r, const struct model *model, uint32_t cell)
+{
+	const struct wanted *w = cell < r->cmp.cells ? &r->wanted[cell] : NULL;
+	uint8_t quality = model->cells[cell].quality;
+	const char *expected = "";
+
+	if (!w || !w->there)
+		return "";
+	if (!r->engine)
+		return w->entry->quality && !same_quality(w->entry->quality, quality) ?
+			w->entry->quality : "";
+	const struct model *other = sampler_lock(r->engine);
+	if (other->table && other->table->version == r->other_version &&
+	    other->cells[w->other].quality != quality)
+		expected = dsm_quality_name(other->cells[w->other].quality);
+	sampler_unlock(r->engine);
+	return expected;
+}

@@ -54,6 +54,9 @@ const struct comparison *reference_compare(struct reference *reference, const st
 /** What is expected of the cell, "" if nothing is. Returns buf. */
 char *reference_text(struct reference *reference, uint32_t cell, int precision, char *buf,
 	size_t size);
+/** The quality that is expected, if the cell has another; else "". */
+const char *reference_quality(struct reference *reference, const struct model *model,
+	uint32_t cell);
 /** Longest time that a difference may be pending, ms. */
 int reference_grace_ms(const struct reference *reference);
 

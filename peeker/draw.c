@@ -179,9 +179,14 @@ static void expected_text(const struct scene *scene, uint32_t cell, int width, c
 {
 	const struct cell_meta *meta = &scene->model->table->cell[cell];
 	const struct cell_state *state = &scene->model->cells[cell];
+	const char *quality = reference_quality(scene->reference, scene->model, cell);
 	struct dsm_value number;
 	char live[64];
 
+	if (*quality) {
+		snprintf(buf, size, "%s", quality);
+		return;
+	}
 	reference_text(scene->reference, cell, -1, buf, size);
 	if (meta->type != DSM_F64 || dsm_value_parse(buf, DSM_F64, &number, NULL, 0))
 		return;

@@ -213,13 +213,15 @@ static void draw_expectation(struct canvas *canvas, const struct scene *scene, u
 		[CMP_PENDING] = "differs just now",
 	};
 	enum cmp cmp = comparison_of(scene->cmp, cell);
+	const char *quality = reference_quality(scene->reference, scene->model, cell);
 	char text[600];
 
 	reference_text(scene->reference, cell, scene->model->table->cell[cell].precision, text,
 		sizeof text);
 	canvas_print(canvas, y, 1, canvas->width - 2,
 		cmp == CMP_DEVIATES ? STYLE_BAD : cmp == CMP_PENDING ? STYLE_WARN : STYLE_PLAIN,
-		"%s%s%s (%s)", words[cmp], *text ? ": expected " : "", text, scene->cmp->about);
+		"%s%s%s%s%s (%s)", words[cmp], *text ? ": expected " : "", text,
+		*text && *quality ? ", " : "", quality, scene->cmp->about);
 }
 
 /* Columns of a bar chart, `height` lines of eight levels, newest at the right. */

@@ -137,6 +137,8 @@ static void draw_bar(struct canvas *canvas, const struct scene *scene, int y)
 		right -= (int)strlen(frozen) + 1;
 		canvas_put(canvas, y, right, (int)strlen(frozen), STYLE_ON_INFO, frozen);
 	}
+	if (x + 2 + (int)strlen(beat) >= right && good && not_valid(scene))
+		snprintf(beat, sizeof beat, "%" PRIu32 " not valid", not_valid(scene));
 	if (x + 2 + (int)strlen(beat) < right)
 		canvas_put(canvas, y, x + 2, right - x - 3, style, beat);
 }

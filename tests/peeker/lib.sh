@@ -1,0 +1,171 @@
+# shellcheck shell=bash
+# What the tests of the peeker share: checks that count, a terminal made of tmux. Sourced.
+
+: "${PEEKER:?}" "${GOLDEN_EXE:?}" "${DSM:?}" "${DSMD:?}"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=$(mktemp -d)
+socket=$work/tmux
+name=peek-$$
+passed=0 failed=0 skipped=0 pids=() out='' err='' status=0
+export LC_ALL=C.UTF-8 TZ=UTC DSM_URI="shm://$name"
+unset NO_COLOR COLUMNS LINES TMUX
+
+cleanup() {
+	local pid
+	((BASHPID == $$)) || return # a child that was killed before it became its command
+	tmux -S "$socket" kill-server 2>/dev/null
+	for pid in "${pids[@]}"; do kill -CONT "$pid"; kill "$pid"; done 2>/dev/null
+	wait 2>/dev/null
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# check NAME COMMAND...: passes if the command succeeds; else what was seen last is shown.
+check() {
+	local what=$1
+	shift
+	if "$@"; then
+		passed=$((passed + 1))
+		echo "ok $what"
+	else
+		failed=$((failed + 1))
+		echo "not ok $what"
+		printf '#   status %s, said: %s\n' "$status" "${err:0:300}"
+		printf '%s\n' "${out:0:4000}" | sed 's/^/#   /'
+	fi
+}
+
+finish() {
+	printf '%d passed, %d failed' "$passed" "$failed"
+	[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
+	printf '\n'
+	[ "$failed" -eq 0 ]
+}
+
+# run_groups GROUP...: one is run here, as function test_GROUP. More: each in a process of its
+# own, four at a time, for they mostly wait; their counts are added.
+run_groups() {
+	local group p f
+	if (($# == 1)); then
+		"${before_group:-:}"
+		"test_$1"
+		finish
+		return
+	fi
+	# shellcheck disable=SC2016 # $0 and $1 are those of the inner shell
+	printf '%s\n' "$@" | UPDATE=${update-} xargs -P 4 -I{} bash -c '"$0" {} >"$1/{}.log" 2>&1' "$0" "$work"
+	for group in "$@"; do
+		grep -vE '^[0-9]+ passed, [0-9]+ failed$' "$work/$group.log"
+		read -r p _ f _ < <(tail -n 1 "$work/$group.log" | grep -E '^[0-9]+ passed' || echo "0 passed, 1 failed")
+		passed=$((passed + p)) failed=$((failed + f))
+	done
+	finish
+}
+
+is() { [[ $1 == "$2" ]]; }
+has() { [[ $1 == *"$2"* ]]; }
+hasnt() { [[ $1 != *"$2"* ]]; }
+matches() { [[ $1 =~ $2 ]]; }
+
+# within SECONDS COMMAND...: until it succeeds.
+within() {
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.03
+	done
+}
+
+# run ARGUMENT...: the peeker without a terminal, bounded; leaves $status, $out, $err.
+run() {
+	timeout -k 1 30 "$PEEKER" "$@" >"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	out=$(<"$work/out") err=$(<"$work/err")
+}
+
+# expect NAME STATUS [WORDS-IN-OUT [WORDS-IN-ERR]]
+expect() {
+	check "$1: status $2" is "$status" "$2"
+	[[ -z ${3-} ]] || check "$1: shows $3" has "$out" "$3"
+	[[ -z ${4-} ]] || check "$1: says $4" has "$err" "$4"
+}
+
+# ---- the terminal ----
+
+mux() { tmux -S "$socket" "$@"; }
+
+# terminal WIDTHxHEIGHT [TERM]: a fresh one with a shell that has asked nothing of it.
+terminal() {
+	# a session of its own keeps the server: the last one to go would take it along
+	mux has-session -t keep 2>/dev/null ||
+		tmux -S "$socket" -f /dev/null new-session -d -s keep cat
+	mux kill-session -t t 2>/dev/null
+	TERM=tmux-256color tmux -u -S "$socket" -f /dev/null new-session -d -s t -x "${1%x*}" -y "${1#*x}" \
+		"env TERM=${2:-tmux-256color} PS1='ready: ' bash --norc --noprofile"
+	within 5 shows 'ready:'
+}
+
+keys() { mux send-keys -t t "$@"; }
+type_line() { mux send-keys -t t "$*" Enter; }
+screen() { out=$(mux capture-pane -t t -p); }
+shows() { screen; [[ $out == *"$1"* ]]; }
+hides() { screen; [[ $out != *"$1"* ]]; }
+# see WHAT: within five seconds, also in a sanitized build.
+see() { within 8 shows "$1" || echo "# never seen: $1"; }
+gone() { within 8 hides "$1" || echo "# never gone: $1"; }
+# Two equal captures one after the other: nothing is on its way any more.
+settled() {
+	local before
+	screen
+	for _ in {1..99}; do
+		before=$out
+		sleep 0.03
+		screen
+		[[ $out != "$before" ]] || return 0
+	done
+	return 1
+}
+pid_of_peeker() { pgrep -s "$(mux list-panes -t t -F '#{pane_pid}')" -x "${1:-peeker}" | head -n 1; }
+
+# ---- engines ----
+
+answers() { timeout 2 "$DSM" --uri "shm://$1" --timeout 1 info >/dev/null 2>&1; }
+
+# start_engine NAME TABLE [OPTION...]
+start_engine() {
+	local engine=$1 table=$2
+	shift 2
+	"$DSMD" --name "$engine" --table "$table" "$@" >"$work/$engine.log" 2>&1 &
+	pids+=($!)
+	engine_pid=$!
+	within 20 answers "$engine"
+}
+
+stop_engine() {
+	kill "${2:--TERM}" "$1" && wait "$1"
+} 2>/dev/null
+
+write_table() {
+	cat >"$1" <<-END
+		region: $name
+		owners:
+		  - name: operator
+		groups:
+		  - name: drilling
+		    owner: engine
+		    description: What the bit does
+		    cells:
+		      - {name: rop, type: f64, unit: m/h, min: 0, max: 200, precision: 1}
+		      - {name: state, type: string(40)}
+		      - {name: running, type: bool}
+		      - {name: ticket, type: u64}
+		      - {name: frame, type: bytes(8)}
+		  - name: panel
+		    owner: operator
+		    cells:
+		      - {name: brake, type: f64, unit: kN}
+		${2-}
+	END
+}
