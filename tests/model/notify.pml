@@ -1,11 +1,15 @@
 /* notify.pml: waking the readers of a bank that a remote owner writes. The words of
- * a slot and the pulse land in any order; the notification travels on a second QP,
- * sent on completion and with a credit, coalesced, sent later if commits happened
- * meanwhile. On it the engine verifies, bumps the notify word, wakes if one is
- * counted. The reader sleeps on the notify word and looks at slots only.
+ * a slot and the pulse land in any order. The owner's own thread marks a notification
+ * as owed when the WRITEs are completed; its slow path sends it on the second QP, with
+ * the one credit, coalesced, again if commits happened meanwhile. The engine verifies,
+ * bumps the notify word, wakes if one is counted, gives the credit back. The owner may
+ * be cut off at any moment; the engine's takeover then bumps and wakes by itself.
+ * The reader sleeps on the notify word and looks at slots only.
  * Shown: no lost wake-up, as in waiter.pml.
  * Controls: NOTIFY_EARLY (before the completion) NOTIFY_DROPPED (no credit: not sent
- * later) NO_FENCE (between bump and count) REREAD_WORD SLEEP_ON_PULSE (a NIC's word)
+ * later) OWED_LATE (cleared after the sending) CREDIT_LOST (no news: not given back)
+ * TAKEOVER_SILENT (commits not notified before the cut) NO_FENCE (between bump and
+ * count) REREAD_WORD SLEEP_ON_PULSE (a NIC's word)
  */
 #define COMMITS	3
 
@@ -31,38 +35,77 @@
 
 bit credit = 1;			/* the engine has a RECV for the owner's message */
 bit message;			/* in flight */
+bool owed;
+bool cut, fenced, taken;	/* the owner is gone; no byte of it comes; taken over */
+byte last_one = COMMITS;	/* newest commit that will ever be whole */
 bool asleep;
 
-inline send() {
-	atomic { credit -> credit = 0; message = 1; owed = false }
+inline owe() {
+#ifdef NOTIFY_DROPPED
+	owed = credit
+#else
+	owed = true
+#endif
 }
 
 proctype owner() {
-	byte v = 1;
-	bool owed;
-	do
-	:: v <= COMMITS ->
-		store(OWNER, SEQ, v);
-		store(OWNER, CHECK, v);
-		store(OWNER, PULSE, v);
-#ifndef NOTIFY_EARLY
-		fence_seq_cst(OWNER);	/* completion */
-#endif
-		owed = true;
-		if
-		:: credit -> send()
-		:: !credit
-		fi;
+	byte v = 1, i;
+	{
+		do
+		:: v <= COMMITS ->
+			store(OWNER, SEQ, v);
+			store(OWNER, CHECK, v);
+			store(OWNER, PULSE, v);
 #ifdef NOTIFY_EARLY
-		fence_seq_cst(OWNER);
+			owe();
+			fence_seq_cst(OWNER);
+#else
+			fence_seq_cst(OWNER);	/* completion */
+			owe();
 #endif
-		v++
-	:: else -> break
-	od;
+			v++
+		:: else -> break
+		od;
+end_owner:	cut
+	} unless { cut };
+	atomic {
+		do
+		:: sb[OWNER].n > 0 -> take(OWNER, i)
+		:: else -> break
+		od;
+		last_one = (mem[SEQ] == mem[CHECK] -> mem[SEQ] : 0);
+		owed = false;
+		v = 0;
+		fenced = true
+	}
+}
+
+/* Of the owner: the slow path's thread. */
+proctype slow_path() {
+end:	do
+	:: atomic {
+			owed && credit && !cut ->
+#ifndef OWED_LATE
+			owed = false
+#endif
+		};
+		atomic { credit = 0; message = 1 };
+#ifdef OWED_LATE
+		owed = false
+#endif
+	od
+}
+
+proctype cutter() {
 	if
-#ifndef NOTIFY_DROPPED
-	:: owed -> send()
-#endif
+	:: cut = true
+	:: true
+	fi
+}
+
+inline wake() {
+	if
+	:: mem[WAITERS] > 0 -> asleep = false
 	:: else
 	fi
 }
@@ -72,6 +115,14 @@ proctype engine() {
 	LOADS;
 	byte known, bumps;
 end:	do
+	:: atomic { fenced && !taken -> bumps++ };
+		/* scrubbed; what was committed last may not have been notified */
+#ifndef TAKEOVER_SILENT
+		store_release(ENGINE, NOTIFY, bumps);
+		fence_seq_cst(ENGINE);
+		wake();
+#endif
+		taken = true
 	:: atomic { message -> message = 0 };
 		d_step { ask(0, SEQ); ask(1, CHECK) };
 		fence_acquire();
@@ -82,13 +133,14 @@ end:	do
 #ifndef NO_FENCE
 			fence_seq_cst(ENGINE);
 #endif
-			if
-			:: mem[WAITERS] > 0 -> asleep = false
-			:: else
-			fi
-		:: else -> atomic { got[0] = 0; got[1] = 0 }
-		fi;
-		credit = 1	/* a RECV is posted again at any time after the look */
+			wake();
+			credit = 1	/* a RECV is posted again at any time after the look */
+		:: else ->
+#ifndef CREDIT_LOST
+			credit = 1;
+#endif
+			atomic { got[0] = 0; got[1] = 0 }
+		fi
 	od
 }
 
@@ -111,14 +163,19 @@ proctype waiter() {
 			load_acquire(word, WORD);
 #endif
 			asleep = (mem[WORD] == word);	/* FUTEX_WAIT */
-			!asleep
+			if
+			:: !asleep
+			:: taken && last >= last_one -> goto done
+			fi
 		od;
 		atomic { last = got[0]; got[0] = 0; got[1] = 0; word = 0 };
 		mem[WAITERS] = 0
 	:: else -> break
-	od
+	od;
+done:	skip
 }
 
 init {
-	atomic { run drain(OWNER); run drain(ENGINE); run owner(); run engine(); run waiter() }
+	atomic { run drain(OWNER); run drain(ENGINE); run owner(); run slow_path(); run cutter();
+		run engine(); run waiter() }
 }
