@@ -16,8 +16,10 @@ static const struct column ps_columns[] = {
 static int print_client(const struct dsm_client_info *info, void *context)
 {
 	struct cli *cli = context;
+	/* of a client over a network nobody knows them */
 	const struct field fields[PS_COLUMNS] = {
-		field_u64(info->session), field_u64(info->pid), field_u64(info->uid),
+		field_u64(info->session), info->pid ? field_u64(info->pid) : field_none(),
+		info->uid != UINT32_MAX ? field_u64(info->uid) : field_none(),
 		field_text(info->program), field_text(info->role), field_text(info->transport),
 		field_text(info->address), field_f64((double)info->age_ms / 1000.0, 3),
 		field_u64(info->requests), field_u64(info->messages),

@@ -409,7 +409,7 @@ DSM_EXPORT int dsm_foreach_counter(struct dsm *dsm,
 	int (*fn)(const char *name, const char *what, uint64_t value, void *context), void *context);
 
 struct dsm_client_info {
-	uint32_t session, pid, uid;
+	uint32_t session, pid, uid;    /**< of a client over a network pid is 0 and uid UINT32_MAX */
 	char program[32], role[64], transport[16], address[64];
 	uint64_t age_ms, requests, messages;
 };
