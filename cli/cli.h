@@ -26,7 +26,8 @@ enum verb_bit {
 	VERB_WATCH = 1 << 4, VERB_WAIT = 1 << 5, VERB_DUMP = 1 << 6, VERB_ADD = 1 << 7,
 	VERB_STAT = 1 << 8, VERB_PS = 1 << 9, VERB_HELP = 1 << 10, VERB_VERSION = 1 << 11,
 	VERB_KEYGEN = 1 << 12, VERB_RXE = 1 << 13, VERB_DOCTOR = 1 << 14,
-	VERB_ALL = (1 << 15) - 1,
+	VERB_TOP = 1 << 15,
+	VERB_ALL = (1 << 16) - 1,
 };
 
 /** Settings from the command line; seconds < 0 and NULL mean "not given". */
@@ -122,6 +123,7 @@ enum status verb_dump(struct cli *cli);
 enum status verb_add(struct cli *cli);
 enum status verb_stat(struct cli *cli);
 enum status verb_ps(struct cli *cli);
+enum status verb_top(struct cli *cli);
 enum status verb_keygen(struct cli *cli);
 enum status verb_rxe(struct cli *cli);
 enum status verb_doctor(struct cli *cli);

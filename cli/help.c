@@ -110,6 +110,12 @@ const struct verb verbs[] = {
 		"nothing. Status 1 if a line says fail; warnings do not count.",
 	  .examples = "dsm doctor\ndsm doctor rdma://192.168.77.1\n"
 		"dsm doctor --format json | jq '.[] | select(.state != \"ok\")'" },
+	{ .name = "top", .bit = VERB_TOP, .max_args = -1, .run = verb_top,
+	  .args = "[-i S] [GLOB]… [-- OPTION…]",
+	  .summary = "see all of it live in the terminal",
+	  .text = "Starts the peeker: cells with value, age, rate, history and quality, owners, the\n"
+		"engine's state. What stands after -- goes to it as it is; peeker --help tells.",
+	  .examples = "dsm top\ndsm top 'drilling.*' -- --pin drilling.rop --against shm://standby" },
 	{ .name = "help", .bit = VERB_HELP, .max_args = 1, .run = verb_help,
 	  .args = "[VERB]",
 	  .summary = "help for a verb",

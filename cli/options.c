@@ -38,7 +38,7 @@ static const struct option options[] = {
 	  "total time for everything, attaching included" },
 	{ 'f', "format", KIND_TEXT, "FORMAT", AT(format), 0, VERB_ALL,
 	  "table, json, jsonl, csv or raw (table on a terminal, else raw)" },
-	{ 'i', "interval", KIND_SECONDS, "S", AT(interval_s), 0, REPEATS | VERB_INFO,
+	{ 'i', "interval", KIND_SECONDS, "S", AT(interval_s), 0, REPEATS | VERB_INFO | VERB_TOP,
 	  "again every S seconds" },
 	{ 'n', "count", KIND_NUMBER, "N", AT(count), AT(has_count), REPEATS,
 	  "end after N rounds (watch without -i: N lines)" },

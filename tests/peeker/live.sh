@@ -224,6 +224,25 @@ test_batch() {
 	check 'as wide as COLUMNS' is "$(grep -E '^.{51}' <<<"$out")" ''
 }
 
+test_top() {
+	local PATH=${PEEKER%/*}:$PATH
+	timeout 10 "$DSM" top -- --batch -n 1 >"$work/out" 2>"$work/err"
+	status=$? out=$(<"$work/out") err=$(<"$work/err")
+	expect 'dsm top' 4 RUNNING
+	timeout 10 "$DSM" -u "$name" top -i 0.1 --timeout 5 panel.brake -- --batch -n 2 >"$work/out" 2>"$work/err"
+	status=$? out=$(<"$work/out") err=$(<"$work/err")
+	expect 'with its options and those of dsm' 4 'brake'
+	check 'a name is a cell, not an engine' hasnt "$out" 'rop'
+	terminal 80x24
+	type_line "'$DSM' top"
+	see 'q quit'
+	check 'in the terminal' shows RUNNING
+	keys q; gone RUNNING
+	PATH=/nowhere
+	err=$("$DSM" top 2>&1)
+	check 'no peeker: said' has "$err" 'cannot be started'
+}
+
 test_usage() {
 	run --help; expect '--help' 0 'Examples:'
 	run --version; expect '--version' 0 'peeker '
@@ -269,5 +288,5 @@ begin() {
 }
 
 groups=("$@")
-((${#groups[@]})) || groups=(restored engine_gone values many colours batch resize waiting usage completion)
+((${#groups[@]})) || groups=(restored engine_gone values many colours batch resize waiting usage top completion)
 run_groups "${groups[@]}"
