@@ -212,3 +212,33 @@ suite_rxe() {
 	count_guest 'an engine' --time-limit 150 --hosts 2 "$program" engine
 	finish
 }
+
+# ---- script/demo --rdma ------------------------------------------------------------------------
+
+suite_demo_rdma() {
+	local status=0 start
+	guest_tmp=$(mktemp -d) guest_mark=$$-$RANDOM
+	guest_said=$guest_tmp/said
+	trap 'rm -rf "$guest_tmp"' EXIT
+	export DSM_GUEST_MARK=$guest_mark TMPDIR=$guest_tmp
+	if ! in_guest 0 --prepare; then
+		skip "guests: $(tail -n 1 "$guest_said")"
+		finish
+	fi
+	script/demo --rdma --seconds 4 >"$guest_said" 2>&1 || status=$?
+	cat "$guest_said"
+	check "the demo ends with status $status" [ "$status" -eq 0 ]
+	check 'the engine was stopped' guest_said 'was stopped meanwhile \(state T\)'
+	check 'packets were counted' guest_said 'READ answers\) +[0-9]+ -> [0-9]+ +\+[1-9]'
+	check 'values of the log came by rdma' guest_said '^\[1\] rdma://10.77.0.1 by rdma'
+	check_nothing_left 'the demo'
+	env --default-signal=INT,QUIT setsid script/demo --rdma >"$guest_said" 2>&1 &
+	sleep 15
+	start=$SECONDS status=0
+	kill -INT -- "-$!" || fail 'the demo had ended before Ctrl-C'
+	wait $! || status=$?
+	check "stopped by Ctrl-C it ends with status $status" [ "$status" -eq 0 ]
+	check 'Ctrl-C ends it within 5 seconds' [ $((SECONDS - start)) -le 5 ]
+	check_nothing_left 'Ctrl-C'
+	finish
+}

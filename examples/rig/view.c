@@ -16,7 +16,10 @@
 
 #include "stop.h"
 
-enum { CELLS_MAX = 200, READS_A_ROUND = 2000, ROUNDS_A_SECOND = 5, SAMPLES_MAX = 1000000 };
+enum {
+	CELLS_MAX = 200, READS_A_ROUND = 2000, ROUNDS_A_SECOND = 5, SAMPLES_MAX = 1000000,
+	PRINT_EVERY_S = 5, ROUND_NS = 100000000, /* a network's reads take longer */
+};
 
 static const char usage[] =
 	"Usage: view [OPTION]... [GLOB]...\n"
@@ -124,10 +127,12 @@ static void print_table(struct view *view, double left_s)
 static void time_reads(struct view *view)
 {
 	struct dsm_sample sample;
+	uint64_t start = clock_ns(CLOCK_MONOTONIC);
+	const uint64_t end = start + ROUND_NS;
 
-	for (int i = 0; i < READS_A_ROUND && view->samples < SAMPLES_MAX; i++) {
+	for (int i = 0; i < READS_A_ROUND && view->samples < SAMPLES_MAX && start < end; i++) {
 		struct dsm_cell cell = view->cells[i % view->count].cell;
-		uint64_t start = clock_ns(CLOCK_MONOTONIC);
+		start = clock_ns(CLOCK_MONOTONIC);
 		int result = dsm_read(view->dsm, cell, &sample);
 		uint64_t took = clock_ns(CLOCK_MONOTONIC) - start;
 		if (result != 0) {
@@ -192,14 +197,15 @@ static void show(struct view *view)
 {
 	const uint64_t start = clock_ns(CLOCK_MONOTONIC), first = commits_of(view);
 	const struct timespec pause = { .tv_nsec = 1000000000 / ROUNDS_A_SECOND };
-	const unsigned every = view->terminal ? 1 : 5 * ROUNDS_A_SECOND; /* rounds */
-	double passed = 0.0;
+	double passed = 0.0, due = 0.0;
 
-	for (unsigned round = 0; !stop_asked; round++) {
+	while (!stop_asked) {
 		passed = (double)(clock_ns(CLOCK_MONOTONIC) - start) / 1e9;
 		bool last = view->seconds > 0.0 && passed >= view->seconds;
-		if (round % every == 0 || last)
+		if (view->terminal || passed >= due || last) {
 			print_table(view, view->seconds - passed);
+			due += PRINT_EVERY_S;
+		}
 		if (last)
 			break;
 		time_reads(view);
