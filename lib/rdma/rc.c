@@ -130,6 +130,12 @@ void rc_reject(struct rdma_cm_id *id, int status, const char *text)
 	rdma_reject(id, bytes, (uint8_t)verbs_put_reject(bytes, &reject));
 }
 
+bool rc_port_active(struct ibv_context *verbs, uint8_t port)
+{
+	struct ibv_port_attr attr;
+	return ibv_query_port(verbs, port, &attr) == 0 && attr.state == IBV_PORT_ACTIVE;
+}
+
 int rc_wc_error(enum ibv_wc_status status)
 {
 	switch (status) {

@@ -67,6 +67,9 @@ int rc_connect(struct rdma_cm_id *id, struct ibv_qp *qp, const struct verbs_requ
  * at once, the removal waits for it. *id may be compared, and is not to be used. */
 int rc_event(struct rdma_event_channel *channel, struct rdma_cm_id **id);
 
+/* Is there a link? */
+bool rc_port_active(struct ibv_context *verbs, uint8_t port);
+
 /* A completion's status as negative errno: what a caller may do next depends on nothing else. */
 int rc_wc_error(enum ibv_wc_status status);
 

@@ -48,6 +48,7 @@ static int open_control(struct transport_conn *conn, const struct uri *uri)
 	if (rc)
 		return rc;
 	conn->cm_verbs = conn->control.id->verbs;
+	conn->port = conn->control.id->port_num;
 	rc = dsm__rdma_open(conn->cm_verbs, &conn->verbs);
 	conn->held = rc == 0;
 	if (rc == 0 && !(conn->pd = ibv_alloc_pd(conn->verbs)))
@@ -134,6 +135,16 @@ static void release(struct transport_conn *conn)
 	conn->held = false;
 }
 
+static int cm_events(struct transport_conn *conn);
+
+/* While the port is down nothing is said to the peer, not even good-bye: a Linux 6.1 rxe whose CM
+ * sends where no route is does not connect any more, for nobody on that host. */
+static bool may_release(struct transport_conn *conn)
+{
+	cm_events(conn); /* among them the device's removal, which does not wait for a port */
+	return conn->removed || rc_port_active(conn->verbs, conn->port);
+}
+
 static void verbs_gone(struct transport_conn *conn)
 {
 	atomic_store_explicit(&conn->gone, 1, memory_order_seq_cst);
@@ -142,7 +153,8 @@ static void verbs_gone(struct transport_conn *conn)
 	if (atomic_load_explicit(&conn->in_use, memory_order_seq_cst))
 		return;
 	pthread_mutex_lock(&conn->control_lock);
-	release(conn);
+	if (!conn->released && may_release(conn))
+		release(conn);
 	pthread_mutex_unlock(&conn->control_lock);
 }
 

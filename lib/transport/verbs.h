@@ -61,6 +61,7 @@ struct transport_conn {
 	uint64_t deadline;          /* of the attach */
 	struct rdma_event_channel *events;
 	struct ibv_context *cm_verbs, *verbs; /* librdmacm's; ours */
+	uint8_t port;               /* of the device */
 	struct ibv_pd *pd;          /* of control and read */
 	bool held, removed;         /* dsm__rdma_open(); the device is going away */
 	/* control */

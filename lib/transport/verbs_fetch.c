@@ -67,7 +67,7 @@ static int sleep_for(struct transport_conn *conn, struct verbs_queue *queue, uin
 		if (clock_now(&clock_system) - start > ns)
 			return -EAGAIN;
 		struct pollfd p = { queue->channel->fd, POLLIN, 0 };
-		poll(&p, 1, SLICE_MS);
+		poll(&p, 1, SLICE_MS); /* in slices, because the connection may be lost meanwhile */
 		while (ibv_get_cq_event(queue->channel, &cq, &context) == 0)
 			ibv_ack_cq_events(cq, 1);
 		if (atomic_load_explicit(&conn->gone, memory_order_relaxed) ||

@@ -10,6 +10,8 @@
 #include "core/error.h"
 #include "transport/verbs.h"
 
+#define WATCH_NS UINT64_C(1500000000)   /* longer than the device's own attempts take */
+
 int verbs_watch_init(struct transport_conn *conn)
 {
 	uint32_t lines = conn->header.owner_count * (uint32_t)sizeof(struct owner_line);
@@ -96,6 +98,9 @@ void verbs_watch(struct transport_conn *conn)
 	struct ibv_sge sge[3 + VERBS_AGES];
 	uint64_t now = clock_now(&clock_system);
 	uint64_t base = conn->keys.base_addr;
+	/* a device that neither completes nor fails what it was given (its link was down, say) */
+	if (conn->watching && now - conn->watch_ns > WATCH_NS)
+		verbs_lost(conn, -ETIMEDOUT);
 	if (conn->watching || conn->endpoint.broken || !conn->watch_pages.at ||
 	    now - conn->watch_ns < conn->header.tick_ms * UINT64_C(500000))
 		return;

@@ -14,7 +14,7 @@
 
 #define CHAIN_MAX 64u
 #define WRITE_SENDS (CHAIN_MAX + 4u)
-#define WRITE_NS UINT64_C(5000000000)   /* the device gives up before that */
+#define WRITE_NS UINT64_C(2000000000)   /* the device gives up before that */
 #define STEP_OFFSET offsetof(struct bank_header, step_complete)
 /* From step complete to where the bank's rings begin. It spans the heartbeat of an owner on the
  * engine's machine, which a remote one does not use. */
