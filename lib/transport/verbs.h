@@ -203,6 +203,8 @@ int verbs_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);
 /* The slot at `at` is that of `index` and whole. */
 bool verbs_slot_holds(const struct transport_conn *conn, uint32_t group, const unsigned char *at,
 	uint64_t index, struct slot_meta *meta);
+/* The newest seq that verified for this handle; 0 none. */
+uint64_t verbs_seen(const struct transport_conn *conn, uint32_t group);
 /* Keeps a verified version; the newest known. */
 void verbs_keep(struct transport_conn *conn, uint32_t group, const unsigned char *slot,
 	const struct slot_meta *meta);

@@ -116,9 +116,12 @@ int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_
 	int rc = fetch_guess(conn, group, &pulse, &whole, meta);
 	if (rc)
 		return rc;
-	if (!whole && pulse)
-		rc = fetch_slot(conn, group, pulse, meta);
-	if (rc == 0 && pulse && verbs_is_newest(conn, group, meta->seq, pulse)) {
+	/* a pulse may never land behind its slot when the owner dies between */
+	uint64_t seen = verbs_seen(conn, group);
+	uint64_t wanted = pulse > seen ? pulse : seen;
+	if ((!whole || wanted != pulse) && wanted)
+		rc = fetch_slot(conn, group, wanted, meta);
+	if (rc == 0 && wanted && verbs_is_newest(conn, group, meta->seq, pulse)) {
 		verbs_learn(conn, group, 0, meta->seq);
 		return 0;
 	}

@@ -63,6 +63,12 @@ void verbs_keep(struct transport_conn *conn, uint32_t group, const unsigned char
 	}
 }
 
+uint64_t verbs_seen(const struct transport_conn *conn, uint32_t group)
+{
+	const struct verbs_last *last = (const void *)(conn->last + conn->last_at[group]);
+	return last->valid ? last->seq : 0;
+}
+
 void verbs_learn(struct transport_conn *conn, uint32_t group, uint64_t pulse, uint64_t seq)
 {
 	if (group_of(conn, group)->owner != conn->own_owner)
