@@ -20,7 +20,7 @@ struct state_part {
 	int restore;            /* enum truth */
 };
 struct config {
-	char *table, *name, *readers, *requesters, *rdma;
+	char *table, *name, *readers, *requesters, *rdma, *adc, *keys;
 	uint32_t tick_ms, lease_ms, max_clients;
 	int auth;
 	int lock_memory;        /* enum truth */
@@ -53,6 +53,8 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_ENUM("auth", WORD, struct config, auth, auths, 1),
 	CYAML_FIELD_ENUM("lock_memory", OPTIONAL | WORD, struct config, lock_memory, truths, 4),
 	CYAML_FIELD_STRING_PTR("rdma", TEXT | OPTIONAL, struct config, rdma, 1, 255),
+	CYAML_FIELD_STRING_PTR("adc", TEXT | OPTIONAL, struct config, adc, 1, 255),
+	CYAML_FIELD_STRING_PTR("keys", TEXT | OPTIONAL, struct config, keys, 1, PATH_MAX),
 	CYAML_FIELD_MAPPING_PTR("state", TEXT | OPTIONAL, struct config, state, state_fields),
 	CYAML_FIELD_END
 };
@@ -68,6 +70,8 @@ static const struct { const char *key, *expected; } expectations[] = {
 	{ "readers", "\"*\" or user names" }, { "requesters", "\"*\" or user names" },
 	{ "auth", "none (the only kind in this version; it must be written, so that it is known)" },
 	{ "rdma", "an address of an RDMA device or \"*\", and perhaps :PORT" },
+	{ "adc", "an address of this machine or \"*\", and perhaps :PORT" },
+	{ "keys", "the path of a key file" },
 	{ "lock_memory", "true or false" }, { "state", "the keys file:, interval_s: and restore:" },
 	{ "file", "the path of the state file" }, { "interval_s", "seconds, 0 = only at the end" },
 	{ "restore", "true or false" },
@@ -161,6 +165,10 @@ static int take_config(const char *path, const struct config *c, struct settings
 		rc = settings_text(&to->requesters, c->requesters);
 	if (rc == 0 && c->rdma)
 		rc = settings_text(&to->rdma, c->rdma);
+	if (rc == 0 && c->adc)
+		rc = settings_text(&to->adc, c->adc);
+	if (rc == 0 && c->keys)
+		rc = take_path(&to->keys, path, c->keys);
 	return rc == 0 && c->state ? take_state(path, c->state, to) : rc;
 }
 

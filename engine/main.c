@@ -28,6 +28,9 @@ static const char help[] =
 	"  -R, --rdma ADDR[:PORT]  serve rdma:// too, at that address of an RDMA device or at * for\n"
 	"                        all; port 7461 by default. Needs --auth none, or auth: in the file\n"
 	"  -a, --auth none       say that whoever reaches the rdma port may read and send requests\n"
+	"  -A, --adc ADDR[:PORT]  take datagrams of the table's ADC boards there, or at * for every\n"
+	"                        address; UDP port 7462 by default. Needs keys\n"
+	"  -K, --keys FILE       the key file, made by dsm keygen (default: $DSM_KEYS)\n"
 	"  -k, --check           say what the table holds, or what is wrong with it, and end\n"
 	"  -h, --help            this text\n"
 	"  -V, --version         the version\n"
@@ -52,6 +55,8 @@ static const struct option options[] = {
 	{ "lock-memory", no_argument, NULL, 'l' },
 	{ "rdma", required_argument, NULL, 'R' },
 	{ "auth", required_argument, NULL, 'a' },
+	{ "adc", required_argument, NULL, 'A' },
+	{ "keys", required_argument, NULL, 'K' },
 	{ "check", no_argument, NULL, 'k' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -59,7 +64,7 @@ static const struct option options[] = {
 };
 
 struct arguments {
-	const char *config, *table, *name, *state, *interval, *rdma, *auth;
+	const char *config, *table, *name, *state, *interval, *rdma, *auth, *adc, *keys;
 	bool restore, lock_memory, check;
 };
 
@@ -71,6 +76,8 @@ void settings_free(struct settings *s)
 	free(s->requesters);
 	free(s->state_file);
 	free(s->rdma);
+	free(s->adc);
+	free(s->keys);
 	*s = (struct settings){ 0 };
 }
 
@@ -95,7 +102,7 @@ static int wrong_usage(const char *what)
 /* -1 = go on, else the exit status. */
 static int take_arguments(int argc, char **argv, struct arguments *a)
 {
-	for (int c; (c = getopt_long(argc, argv, "c:t:n:s:i:R:a:rlkhV", options, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, "c:t:n:s:i:R:a:A:K:rlkhV", options, NULL)) != -1;) {
 		switch (c) {
 		case 'c': a->config = optarg; break;
 		case 't': a->table = optarg; break;
@@ -106,6 +113,8 @@ static int take_arguments(int argc, char **argv, struct arguments *a)
 		case 'l': a->lock_memory = true; break;
 		case 'R': a->rdma = optarg; break;
 		case 'a': a->auth = optarg; break;
+		case 'A': a->adc = optarg; break;
+		case 'K': a->keys = optarg; break;
 		case 'k': a->check = true; break;
 		case 'h':
 			return printf("%s\n%s", usage, help) > 0 && fflush(stdout) == 0 ?
@@ -145,7 +154,9 @@ static int settle(const struct arguments *a, struct settings *s)
 	if ((a->table && settings_text(&s->table, a->table)) ||
 	    (a->name && settings_text(&s->name, a->name)) ||
 	    (a->state && settings_text(&s->state_file, a->state)) ||
-	    (a->rdma && settings_text(&s->rdma, a->rdma)))
+	    (a->rdma && settings_text(&s->rdma, a->rdma)) ||
+	    (a->adc && settings_text(&s->adc, a->adc)) ||
+	    (a->keys && settings_text(&s->keys, a->keys)))
 		return STATUS_REFUSED;
 	if (a->auth && strcmp(a->auth, "none") != 0)
 		return wrong_usage("--auth: this version knows none, and nothing else");

@@ -34,6 +34,8 @@ static void take_settings(const struct settings *s, struct dsm_engine_options *o
 	opts->restore = s->restore;
 	opts->lock_memory = s->lock_memory;
 	opts->rdma = s->rdma;
+	opts->adc = s->adc;
+	opts->keys = s->keys;
 	opts->log = take_line;
 }
 

@@ -87,9 +87,15 @@ struct dsm_engine_options {
 	 *  (if `requesters` is "*") and may hold the owners that are marked `network`. Nothing is
 	 *  encrypted. Give it only where the network itself is guarded. */
 	const char *rdma;
+	/** Take datagrams of the table's ADC boards (docs/adc.md): "ADDR[:PORT]", "[ADDR6][:PORT]" or
+	 *  "*[:PORT]"; the port is DSM_ADC_PORT by default. NULL = not. They are believed only with a
+	 *  board's key, so this needs keys. */
+	const char *adc;
+	const char *keys;        /**< key file (docs/security.md); NULL = environment DSM_KEYS */
 };
+#define DSM_ADC_PORT 7462    /**< UDP */
 #define DSM_ENGINE_OPTIONS_INIT \
-	{ sizeof(struct dsm_engine_options), 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0 }
+	{ sizeof(struct dsm_engine_options), 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0 }
 
 /** Build the region and start serving shm://NAME. The table may be freed afterwards.
  *  -EADDRINUSE an engine of that name runs already (text names its pid); -ENOMEM, -ENOSPC;

@@ -28,7 +28,18 @@
 	X(SAVE_NS, "save_last_ns", "duration of the last save") \
 	X(TICKS_MISSED, "ticks_missed", "heartbeats that came late by half a lease") \
 	X(PROTECTION_ERRORS, "protection_errors", "network clients cut off for reaching where they may not") \
-	X(NETWORK_ERRORS, "network_errors", "operations that an RDMA device or its library refused")
+	X(NETWORK_ERRORS, "network_errors", "operations that an RDMA device or its library refused") \
+	X(ADC_ACCEPTED, "adc_accepted", "ADC datagrams that were believed") \
+	X(ADC_LOST, "adc_lost", "ticks of ADC boards that brought no datagram") \
+	X(ADC_LATE, "adc_late", "ADC datagrams that a newer one had overtaken") \
+	X(ADC_DUPLICATE, "adc_duplicate", "ADC datagrams that had been seen before") \
+	X(ADC_REPLAY, "adc_replay", "ADC datagrams older than can be told, or from before a restart") \
+	X(ADC_BAD_TAG, "adc_bad_tag", "ADC datagrams whose tag does not fit the board's key") \
+	X(ADC_SECOND_SOURCE, "adc_second_source", "ADC datagrams from another address than the live board's") \
+	X(ADC_UNKNOWN, "adc_unknown", "ADC datagrams of a board that the table does not have") \
+	X(ADC_FOREIGN, "adc_foreign", "datagrams at the ADC port that are none of version 1") \
+	X(ADC_DROPPED, "adc_dropped", "ADC datagrams that the kernel dropped, its buffer being full") \
+	X(ADC_SILENCES, "adc_silences", "ADC boards that fell silent")
 
 #define COUNTER_ENUM(id, name, what) COUNTER_##id,
 enum counter { COUNTER_LIST(COUNTER_ENUM) COUNTER_COUNT };

@@ -30,6 +30,19 @@ void engine_log(const struct dsm_engine *e, const char *format, ...)
 
 /* ---- options ---- */
 
+/* Boards and their keys; what is wrong with them shows before anything is opened. */
+static int take_adc(struct dsm_engine *e, const struct dsm_table *table)
+{
+	struct dsm_engine_options *o = &e->options;
+	e->adc_address = o->adc ? strdup(o->adc) : NULL;
+	e->keys_file = o->keys ? strdup(o->keys) : NULL;
+	if ((o->adc && !e->adc_address) || (o->keys && !e->keys_file))
+		return dsm__fail(-ENOMEM, "no memory for an engine");
+	o->adc = e->adc_address;
+	o->keys = e->keys_file;
+	return ingest_server_new(e, table);
+}
+
 static int take_options(struct dsm_engine *e, const struct dsm_table *table,
 	const struct dsm_engine_options *opts)
 {
@@ -67,7 +80,9 @@ static int take_options(struct dsm_engine *e, const struct dsm_table *table,
 	int rc = e->rdma ? verbs_address(e->rdma, host, sizeof(host), &port) : 0;
 	if (rc == 0)
 		rc = access_parse(o->readers ? o->readers : "*", &e->readers);
-	return rc ? rc : access_parse(o->requesters ? o->requesters : "*", &e->requesters);
+	if (rc == 0)
+		rc = access_parse(o->requesters ? o->requesters : "*", &e->requesters);
+	return rc ? rc : take_adc(e, table);
 }
 
 /* ---- open ---- */
@@ -76,7 +91,7 @@ static int restore_from_file(struct dsm_engine *e)
 {
 	struct state_image image = { 0 };
 	char used[512], report[1024];
-	if (!e->state_file || !e->options.restore)
+	if (!e->state_file || (!e->options.restore && !e->adc))
 		return 0;
 	int rc = state_load(e->state_file, &image, used, sizeof(used), report, sizeof(report));
 	if (report[0])
@@ -85,8 +100,10 @@ static int restore_from_file(struct dsm_engine *e)
 		engine_log(e, "nothing restored: %s", dsm_error());
 		return 0; /* an engine that cannot restore starts empty, and says so */
 	}
-	engine_log(e, "restoring from %s", used);
-	rc = saver_restore(e, e->region, &image, true);
+	engine_log(e, "restoring%s from %s", e->options.restore ? "" : " what is known of ADC boards", used);
+	rc = ingest_server_restore(e, &image);
+	if (rc == 0 && e->options.restore)
+		rc = saver_restore(e, e->region, &image, true);
 	state_free(&image);
 	return rc;
 }
@@ -99,6 +116,7 @@ static int build(struct dsm_engine *e, const struct dsm_table *table, struct reg
 
 static void engine_free(struct dsm_engine *e)
 {
+	ingest_server_free(e);
 	for (struct session *s = e->sessions; s; s = s->next)
 		s->dead = true;
 	if (e->region && e->holders)
@@ -115,6 +133,8 @@ static void engine_free(struct dsm_engine *e)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	free(e->adc_address);
+	free(e->keys_file);
 	free(e->name);
 	free(e->rdma);
 	free(e->state_file);
@@ -197,6 +217,8 @@ int dsm_engine_open(const struct dsm_table *table, const struct dsm_engine_optio
 		rc = owners_init(e, table);
 	if (rc == 0)
 		rc = restore_from_file(e);
+	if (rc == 0)
+		rc = ingest_server_bind(e);
 	if (rc == 0 && e->options.lock_memory && mlock(e->region->base, e->region->bytes))
 		rc = dsm__fail(-errno, "cannot lock %llu bytes of memory: %s; raise LimitMEMLOCK or "
 			"`ulimit -l`", (unsigned long long)e->region->bytes, strerror(errno));
@@ -206,7 +228,10 @@ int dsm_engine_open(const struct dsm_table *table, const struct dsm_engine_optio
 	}
 	if (rc == 0)
 		rc = saver_start(e);
+	if (rc == 0)
+		rc = ingest_server_start(e);
 	if (rc) {
+		saver_stop(e);
 		server_stop(e);
 		engine_free(e);
 		return rc;
@@ -232,11 +257,15 @@ int dsm_engine_close(struct dsm_engine **engine)
 	if (!engine || !*engine)
 		return 0;
 	struct dsm_engine *e = *engine;
+	ingest_server_pause(e, true);
 	/* a detached handle's good-bye may still be on its way */
 	for (int i = 0; i < 200 && any_inside(e); i++)
 		usleep(5000);
-	if (any_inside(e))
+	if (any_inside(e)) {
+		ingest_server_pause(e, false);
+		ingest_server_start(e);
 		return dsm__fail(-EBUSY, "handles of dsm_engine_attach() are open: dsm_detach() them first");
+	}
 	int rc = 0;
 	server_stop(e);
 	saver_stop(e);
@@ -290,9 +319,15 @@ int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
 	struct region *fresh = NULL;
 	if (!e || !table)
 		return dsm__fail(-EINVAL, "dsm_engine_reload(): null pointer");
-	int rc = build(e, table, &fresh);
-	if (rc)
+	struct ingest_change *boards = NULL;
+	int rc = ingest_server_prepare(e, table, &boards);
+	if (rc == 0)
+		rc = build(e, table, &fresh);
+	if (rc) {
+		ingest_server_discard(&boards);
 		return rc;
+	}
+	ingest_server_pause(e, false);
 	pthread_mutex_lock(&e->lock);
 	while (e->saving)
 		pthread_cond_wait(&e->save_wanted, &e->lock);
@@ -308,12 +343,16 @@ int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
 	}
 	if (rc == 0)
 		change_over(e, fresh, holders);
+	if (rc == 0)
+		ingest_server_adopt(e, &boards);
 	pthread_mutex_unlock(&e->lock);
 	if (rc) {
 		free(holders);
 		region_free(&fresh);
+		ingest_server_discard(&boards);
 	}
-	return rc;
+	int started = ingest_server_start(e);
+	return rc ? rc : started;
 }
 
 int dsm_engine_save(struct dsm_engine *e)

@@ -13,6 +13,7 @@
 #include "client/attach.h"
 #include "core/clock.h"
 #include "core/counters.h"
+#include "engine/ingest_server.h"
 #include "engine/region.h"
 #include "engine/state.h"
 #include "wire/control.h"
@@ -121,6 +122,10 @@ struct dsm_engine {
 	bool has_writer;
 	struct access readers, requesters;
 	struct dsm_engine_options options;
+	char *adc_address, *keys_file;
+	struct ingest_server *adc;  /* NULL: no boards; ingest_server.c */
+	struct ingest_mark *marks;  /* of boards, as an earlier run or table left them */
+	uint32_t mark_count;
 	char *name, *state_file;
 	const struct dsm_clock *clock;
 	struct inproc inproc;

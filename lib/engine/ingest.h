@@ -55,7 +55,10 @@ enum ingest_verdict {
 };
 
 /* Highest (epoch, seq) of a device: what has to survive a restart. */
-struct ingest_mark { uint32_t device, epoch, seq; };
+struct ingest_mark {
+	uint32_t device, epoch, seq;
+	bool heard;                 /* in this run; else it is the mark that was restored */
+};
 
 /* Copies what it needs of table and keys. -ENOKEY a device has no key (text names it); -ENOMEM;
  * -ENODATA the table has no devices. */
@@ -77,12 +80,13 @@ uint32_t ingest_marks(const struct ingest *ingest, struct ingest_mark *out, uint
 void ingest_restore(struct ingest *ingest, const struct ingest_mark *mark);
 /* A reload: what is known of devices that both have (marks, counters, who is alive) goes on. */
 void ingest_carry(struct ingest *ingest, const struct ingest *from);
-/* Presses counted so far (the cell's value), before the first datagram. */
-void ingest_set_presses(struct ingest *ingest, uint32_t device, uint32_t input, uint64_t total);
+/* Presses counted in an earlier run (the cell's value): they are added to those of this one. */
+void ingest_add_presses(struct ingest *ingest, uint32_t device, uint32_t input, uint64_t total);
 
 /* ---- looking ---- */
 struct ingest_info {
 	const char *name, *owner;
+	struct ingest_source source; /* of the last accepted one */
 	uint32_t id, epoch, seq;
 	uint32_t inputs;
 	bool heard, alive;

@@ -120,8 +120,8 @@ uint32_t ingest_marks(const struct ingest *g, struct ingest_mark *out, uint32_t 
 		if (!d->heard && !d->has_floor)
 			continue;
 		if (n < room)
-			out[n] = d->heard ? (struct ingest_mark){ d->id, d->epoch, d->seq } :
-				(struct ingest_mark){ d->id, d->floor_epoch, d->floor_seq };
+			out[n] = d->heard ? (struct ingest_mark){ d->id, d->epoch, d->seq, true } :
+				(struct ingest_mark){ d->id, d->floor_epoch, d->floor_seq, false };
 		n++;
 	}
 	return n;
@@ -181,9 +181,9 @@ void ingest_carry(struct ingest *g, const struct ingest *from)
 	g->unknown += from->unknown;
 }
 
-void ingest_set_presses(struct ingest *g, uint32_t device, uint32_t input, uint64_t total)
+void ingest_add_presses(struct ingest *g, uint32_t device, uint32_t input, uint64_t total)
 {
-	g->devices[device].inputs[input].total = total;
+	g->devices[device].inputs[input].total += total;
 }
 
 /* ---- looking --------------------------------------------------------------------------- */
@@ -208,7 +208,7 @@ bool ingest_counts_presses(const struct ingest *g, uint32_t device, uint32_t inp
 void ingest_info(const struct ingest *g, uint32_t device, uint64_t now_ns, struct ingest_info *out)
 {
 	const struct device *d = &g->devices[device];
-	*out = (struct ingest_info){ .name = d->name, .owner = d->owner, .id = d->id, .epoch = d->epoch,
+	*out = (struct ingest_info){ .name = d->name, .owner = d->owner, .source = d->source, .id = d->id, .epoch = d->epoch,
 		.seq = d->seq, .inputs = d->input_count, .heard = d->heard, .alive = d->alive, .flags = d->flags,
 		.tick_us = d->tick_us, .age_ns = d->heard ? now_ns - d->last_ns : 0, .rate_hz = d->rate_hz,
 		.lost = d->lost, .starts = d->starts, .silences = d->silences, .commits = d->commits,

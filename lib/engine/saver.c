@@ -59,6 +59,7 @@ int saver_capture(struct dsm_engine *e, struct state_image *image)
 		memcpy(c.id, rec->id, sizeof(c.id));
 		state_put_client(image, &c);
 	}
+	ingest_server_capture(e, image);
 	return state_finish(image);
 }
 

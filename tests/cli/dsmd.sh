@@ -139,6 +139,31 @@ if [[ $("$DSMD" --check --rdma '*' --auth none "$work/t.yaml" 2>&1) != *'no rdma
 	done
 fi
 
+# ---- boards and their keys ----
+
+cat >"$work/adc.yaml" <<-'YAML'
+	region: unused
+	owners: [{name: knobs}]
+	groups: [{name: g, owner: knobs, cells: [{name: a, type: f64}]}]
+	devices: [{name: panel, id: 7, owner: knobs, inputs: [{cell: g.a, channel: 0}]}]
+YAML
+run --check --adc '127.0.0.1:0' "$work/adc.yaml"
+expect 'boards without keys' 1 '' 'adc needs keys'
+(umask 077; "$DSM" keygen read device:7 >"$work/keys")
+run --check --adc '127.0.0.1:0' --keys "$work/keys" "$work/adc.yaml"
+expect 'boards with the keys of dsm keygen' 0 'ok: region unused'
+DSM_KEYS=$("$DSM" keygen device:7) run --check --adc '*' "$work/adc.yaml"
+expect 'boards with keys from the environment' 0 'ok: region unused'
+chmod 640 "$work/keys"
+run --check --adc '127.0.0.1:0' --keys "$work/keys" "$work/adc.yaml"
+expect 'a key file that others may read' 1 '' 'expected 0600'
+chmod 600 "$work/keys"
+(umask 077; "$DSM" keygen device:8 >"$work/keys8")
+run --check --adc '127.0.0.1:0' --keys "$work/keys8" "$work/adc.yaml"
+expect 'a board without a key' 1 '' 'device "panel" has no key'
+run --check --adc '127.0.0.1:99999' --keys "$work/keys" "$work/adc.yaml"
+expect 'a bad port' 1 '' 'adc: "127.0.0.1:99999": bad port'
+
 # ---- configuration ----
 
 # config NAME STATUS WORDS TEXT
@@ -151,6 +176,8 @@ config 'all is well' 0 '' 'table: t.yaml\nauth: none\nstate: {file: s, interval_
 config 'without auth' 1 'auth: Missing' 'table: t.yaml\n'
 config 'unknown auth' 1 'c.yaml:1: auth: ' 'auth: psk\ntable: t.yaml\n'
 config 'a word for a number' 1 'c.yaml:3: tick_ms: ' 'auth: none\ntable: t.yaml\ntick_ms: fast\n'
+config 'boards' 0 '' 'auth: none\ntable: adc.yaml\nadc: 127.0.0.1:0\nkeys: keys\n'
+config 'boards, no such key file' 1 'nokeys: cannot be opened' 'auth: none\ntable: adc.yaml\nadc: "*"\nkeys: nokeys\n'
 config 'unknown key' 1 'c.yaml: Unexpected key: foo' 'auth: none\ntable: t.yaml\nfoo: 1\n'
 config 'state without file' 1 'the path of the state file' 'auth: none\ntable: t.yaml\nstate: {restore: yes}\n'
 config 'negative interval' 1 'interval_s' 'auth: none\ntable: t.yaml\nstate: {file: s, interval_s: -1}\n'

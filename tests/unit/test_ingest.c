@@ -213,7 +213,7 @@ Test(ingest, marks)
 	begin(); /* the engine again */
 	marks[0].seq += 50; /* a margin, since more may have come after the save */
 	ingest_restore(ingest, &marks[0]);
-	ingest_restore(ingest, &(struct ingest_mark){ 1234, 1, 1 });
+	ingest_restore(ingest, &(struct ingest_mark){ 1234, 1, 1, false });
 	cr_expect(!info(7).heard);
 	cr_expect_eq(panel(5, 100, 0), INGEST_REPLAY);
 	cr_expect_eq(panel(5, 150, 0), INGEST_REPLAY);
@@ -226,7 +226,7 @@ Test(ingest, marks)
 	/* a board that was switched off and on in the meantime is taken at once */
 	ingest_end();
 	begin();
-	ingest_restore(ingest, &(struct ingest_mark){ 7, 5, UINT32_MAX });
+	ingest_restore(ingest, &(struct ingest_mark){ 7, 5, UINT32_MAX, false });
 	cr_expect_eq(panel(6, 1, 0), INGEST_ACCEPTED);
 	/* seq wraps: the board raises epoch */
 	cr_expect_eq(panel(6, UINT32_MAX, 0), INGEST_ACCEPTED);

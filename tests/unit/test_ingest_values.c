@@ -132,7 +132,7 @@ Test(ingest_values, levels_and_presses)
 	for (uint32_t d = 0; d < 2; d++) {
 		enum dsm_type type;
 		if (ingest_counts_presses(ingest, d, 0) && strcmp(ingest_cell(ingest, d, 0, &type), "k.n") == 0)
-			ingest_set_presses(ingest, d, 0, 15);
+			ingest_add_presses(ingest, d, 0, 15);
 	}
 	h.seq = 501;
 	give(&h, NULL, panel_key, 1);
