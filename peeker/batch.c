@@ -13,6 +13,8 @@
 
 #define WIDTH_DEFAULT 120
 #define SLICE_MS 100
+/* So long a frame waits until this process, having slept itself, can judge others again. */
+#define UNSURE_MS 2000
 
 enum status verdict_of(const struct model *model, const struct comparison *cmp)
 {
@@ -106,6 +108,23 @@ static uint64_t settle(struct peeker *p)
 	return round ? round - 1 : 0;
 }
 
+/* A machine that is busy may keep this process asleep; what it then shows is no verdict on the
+ * engine, and no frame to end with. */
+static uint64_t sure_round(struct peeker *p, uint64_t round)
+{
+	uint64_t until_ns = own_clock_ns() + UNSURE_MS * (uint64_t)1000000;
+	bool unsure;
+
+	do {
+		round = next_round(p, round);
+		const struct model *model = sampler_lock(p->sampler);
+		const struct comparison *cmp = p->reference ? reference_compare(p->reference, model) : NULL;
+		unsure = model->engine.state == ENGINE_UNKNOWN || (cmp && cmp->unsure);
+		sampler_unlock(p->sampler);
+	} while (round && unsure && own_clock_ns() < until_ns);
+	return round;
+}
+
 /* -EIO: nobody takes the output. */
 static int one_frame(struct peeker *p, struct canvas *canvas, enum status *status)
 {
@@ -134,7 +153,7 @@ enum status batch_run(struct peeker *p)
 	int error = 0;
 
 	while (!error && !is_over(p)) {
-		round = next_round(p, round);
+		round = sure_round(p, round);
 		if (!round)
 			break;
 		if (printed)

@@ -297,6 +297,7 @@ static void take_problem(struct reference *r, const struct model *other)
 	char *to = r->cmp.problem;
 
 	*to = '\0';
+	r->cmp.unsure = other && other->engine.state == ENGINE_UNKNOWN;
 	if (!other)
 		return;
 	if (!other->table)

@@ -29,6 +29,7 @@ struct comparison {
 	char missing_name[64];   /**< one of them */
 	char about[360];         /**< what the reference is */
 	char problem[400];       /**< "" or why it cannot be used just now */
+	bool unsure;             /**< because this process slept: it will be known shortly */
 };
 
 enum cmp comparison_of(const struct comparison *cmp, uint32_t cell);

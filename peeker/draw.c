@@ -19,7 +19,8 @@ static void longest(const struct scene *scene, int *names, int *units)
 	const struct table *t = scene->model->table;
 	bool full = scene->view->sort != SORT_TABLE || scene->view->n_pins;
 
-	*names = *units = 4;
+	*names = 8;
+	*units = 4;
 	for (uint32_t i = 0; t && i < t->cells; i++) {
 		int name = (int)strlen(full ? t->cell[i].name : t->cell[i].leaf) + 1;
 		int unit = (int)strlen(t->cell[i].unit);

@@ -102,6 +102,7 @@ static int prepare_view(struct peeker *p)
 	return error;
 }
 
+#ifdef PEEKER_TERMINAL
 static enum status run_terminal(struct peeker *p)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -116,6 +117,15 @@ static enum status run_terminal(struct peeker *p)
 		peeker_say("standard input or output is no terminal; --batch prints frames as text");
 	return STATUS_REFUSED;
 }
+#else
+static enum status run_terminal(struct peeker *p)
+{
+	(void)p;
+	peeker_say("this build has no terminal viewer, because ncurses was not there; --batch prints "
+		"frames as text");
+	return STATUS_REFUSED;
+}
+#endif
 
 static enum status run(struct peeker *p)
 {

@@ -132,6 +132,9 @@ static void merge_cell(struct model *model, uint32_t cell, const struct dsm_samp
 	struct cell_state *state = &model->cells[cell];
 	double number;
 
+	if (!state->read || state->changed_ns != sample->changed_ns ||
+	    state->quality != sample->quality || state->flags != sample->flags)
+		state->round = model->round + 1; /* the one that this look becomes */
 	if (state->read && state->changed_ns != sample->changed_ns) {
 		state->seen_ns = model->now_ns;
 		count(&state->changes[slot]);
@@ -194,6 +197,15 @@ static void merge_frame(struct model *model, uint32_t g, const struct look *look
 			merge_cell(model, i, &sample, KEEP_MAX, group->slot);
 }
 
+/* All of its cells are to be shown anew: they can be read now, or no longer. */
+static void mark_group(struct model *model, uint32_t g)
+{
+	const struct group_meta *meta = &model->table->group[g];
+
+	for (uint32_t i = meta->first; i < meta->first + meta->n; i++)
+		model->cells[i].round = model->round + 1;
+}
+
 void merge_looks(struct model *model, const struct look *looks)
 {
 	advance_history(model);
@@ -201,6 +213,8 @@ void merge_looks(struct model *model, const struct look *looks)
 		struct group_state *group = &model->groups[g];
 		if (model->table->group[g].n == 0)
 			continue;
+		if (!group->error != !looks[g].error)
+			mark_group(model, g);
 		group->error = looks[g].error;
 		if (looks[g].error)
 			continue;

@@ -74,6 +74,8 @@ struct cell_state {
 	uint64_t seq;
 	uint32_t epoch;
 	uint64_t seen_ns;            /**< own clock when a change was last seen; 0 = not yet */
+	uint64_t round;              /**< of the look that last found another value, quality or
+	                                  staleness: who has shown round r lacks those above it */
 	uint16_t changes[RATE_SLOTS];/**< changes seen, by second; slots as its group's */
 	double run_min, run_max, run_sum;
 	uint64_t run_n;

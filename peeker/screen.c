@@ -28,21 +28,22 @@ static short pairs[STYLES];
 struct look { attr_t attributes; short text16, field16, text256, field256; };
 
 /* Each style as attributes alone, with the sixteen colours (their number), and with 256; -1
- * is the terminal's own. The attributes tell the banners apart where there is no colour. */
+ * is the terminal's own. Of the 256 those are taken that are read on black and on white. The
+ * attributes tell the banners apart where there is no colour. */
 static const struct look looks[STYLES] = {
 	[STYLE_PLAIN] = { A_NORMAL, -1, -1, -1, -1 },
 	[STYLE_DIM] = { A_DIM, -1, -1, 245, -1 },
 	[STYLE_BOLD] = { A_BOLD, -1, -1, -1, -1 },
-	[STYLE_TITLE] = { A_UNDERLINE, COLOR_CYAN, -1, 109, -1 },
-	[STYLE_GROUP] = { A_BOLD, COLOR_CYAN, -1, 117, -1 },
-	[STYLE_KEY] = { A_BOLD, COLOR_YELLOW, -1, 222, -1 },
-	[STYLE_SPARK] = { A_NORMAL, COLOR_BLUE, -1, 74, -1 },
+	[STYLE_TITLE] = { A_UNDERLINE, COLOR_CYAN, -1, 37, -1 },
+	[STYLE_GROUP] = { A_BOLD, COLOR_CYAN, -1, 32, -1 },
+	[STYLE_KEY] = { A_BOLD, COLOR_YELLOW, -1, 136, -1 },
+	[STYLE_SPARK] = { A_NORMAL, COLOR_BLUE, -1, 67, -1 },
 	[STYLE_GOOD] = { A_NORMAL, COLOR_GREEN, -1, 71, -1 },
-	[STYLE_WARN] = { A_BOLD, COLOR_YELLOW, -1, 214, -1 },
-	[STYLE_BAD] = { A_BOLD, COLOR_RED, -1, 203, -1 },
+	[STYLE_WARN] = { A_BOLD, COLOR_YELLOW, -1, 172, -1 },
+	[STYLE_BAD] = { A_BOLD, COLOR_RED, -1, 167, -1 },
 	[STYLE_NEVER] = { A_DIM, -1, -1, 245, -1 },
-	[STYLE_FORCED] = { A_BOLD, COLOR_MAGENTA, -1, 177, -1 },
-	[STYLE_SIMULATED] = { A_NORMAL, COLOR_CYAN, -1, 80, -1 },
+	[STYLE_FORCED] = { A_BOLD, COLOR_MAGENTA, -1, 133, -1 },
+	[STYLE_SIMULATED] = { A_NORMAL, COLOR_CYAN, -1, 37, -1 },
 	[STYLE_ON_GOOD] = { A_BOLD, COLOR_BLACK, COLOR_GREEN, 231, 28 },
 	[STYLE_ON_WARN] = { A_BOLD, COLOR_BLACK, COLOR_YELLOW, 232, 214 },
 	[STYLE_ON_BAD] = { A_BOLD, COLOR_WHITE, COLOR_RED, 231, 160 },

@@ -111,8 +111,8 @@ test_many() {
 	before=$(cpu_ms "$pid") began=${EPOCHREALTIME/./}
 	for _ in {1..20}; do keys -N 25 Down; done
 	check 'five hundred lines down' within 5 shows '501/1010'
-	check "within two seconds ($(((${EPOCHREALTIME/./} - began) / 1000)) ms)" \
-		test $((${EPOCHREALTIME/./} - began)) -le "$((2000000 * slow))"
+	check "within seconds ($(((${EPOCHREALTIME/./} - began) / 1000)) ms)" \
+		test $((${EPOCHREALTIME/./} - began)) -le "$((8000000 * slow))"
 	check "with less than a second of processor ($(($(cpu_ms "$pid") - before)) ms)" \
 		test $(($(cpu_ms "$pid") - before)) -le $((1000 * slow))
 	keys G; check 'to the end' within 5 shows '1010/1010'

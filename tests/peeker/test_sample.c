@@ -148,6 +148,22 @@ static void test_rates_and_history(void)
 	sampler_unlock(sampler);
 }
 
+/* What a viewer that sends changes only goes by. */
+static void test_changed_cells(void)
+{
+	const struct fixture_value value = { "drilling.rop", { .type = DSM_F64, .len = 1, .f64 = 55 } };
+
+	const struct model *m = look_again();
+	uint64_t before = m->round;
+	sampler_unlock(sampler);
+	fixture_commit(engine, 0, &value, 1);
+	m = look_again();
+	check(m->cells[cell(m, "drilling.rop")].round > before, "a changed cell is one");
+	check(m->cells[cell(m, "drilling.rop")].round <= m->round, "of a round that there was");
+	check(m->cells[cell(m, "sensors.b.x")].round <= before, "one of another group is none");
+	sampler_unlock(sampler);
+}
+
 static void test_large(void)
 {
 	struct dsm *dsm = own("sensors");
@@ -220,7 +236,7 @@ static void test_another_table(void)
 	uint32_t x = cell(m, "sensors.a.x");
 	check(m->cells[x].run_n > 20, "history is carried over by name");
 	check(frozen && cell(frozen, "extra.v") == UINT32_MAX &&
-		frozen->cells[cell(frozen, "drilling.rop")].value.f64 == 12.34,
+		frozen->cells[cell(frozen, "drilling.rop")].value.f64 == 55,
 		"what was frozen keeps its table");
 	check(m->n_notes > 0, "and events tell of it");
 	sampler_unlock(sampler);
@@ -273,6 +289,7 @@ int main(void)
 	}
 	test_values();
 	test_rates_and_history();
+	test_changed_cells();
 	test_large();
 	test_copy();
 	test_another_table();
