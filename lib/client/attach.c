@@ -305,6 +305,7 @@ void dsm_detach(struct dsm **handle)
 	bool child = !dsm->usable;
 	if (!child) {
 		thread_leave(dsm);
+		slow_end_try(dsm);
 		say_bye(dsm);
 	}
 	dsm->magic = 0;

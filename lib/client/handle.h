@@ -122,6 +122,10 @@ struct dsm {
 	unsigned char *message;     /* CONTROL_MAX, of the slow path */
 	uint64_t heartbeat, moved_ns, pass_ns, retry_ns, backoff_ms, beat, reattached;
 	bool lost, stale, attached_once;
+	bool trying;                /* to attach again */
+	/* of whoever runs the slow path: its thread for that */
+	bool has_trier;
+	pthread_t trier;
 	/* registry of the library's thread */
 	struct dsm *list_next;
 	bool in_pass, listed;
@@ -210,6 +214,8 @@ void slow_step(struct dsm *dsm);
 /* Lock held; re-attaches outside it when it is time. Call without the lock. */
 void slow_reattach(struct dsm *dsm);
 void slow_install(struct dsm *dsm, struct link *link);
+/* Waits for a try of slow_reattach() that is under way. After thread_leave(). */
+void slow_end_try(struct dsm *dsm);
 void slow_event(struct dsm *dsm, enum dsm_event_kind kind, uint64_t value, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 /* Bumps dsm->wake and wakes a dsm_wait(). */

@@ -135,18 +135,16 @@ static void back_off(struct dsm *dsm)
 	dsm->backoff_ms = dsm->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : dsm->backoff_ms * 2;
 }
 
-void slow_reattach(struct dsm *dsm)
+static bool is_near(const struct dsm *dsm)
+{
+	return dsm->inproc || strcmp(dsm->uri.scheme, "shm") == 0;
+}
+
+/* One try, outside the lock: it may block. */
+static void try_again(struct dsm *dsm)
 {
 	struct link *link = NULL;
-	pthread_mutex_lock(&dsm->lock);
-	bool due = dsm->lost && !(dsm->options.flags & DSM_NO_REATTACH) &&
-		clock_now(dsm->clock) >= dsm->retry_ns;
-	pthread_mutex_unlock(&dsm->lock);
-	if (!due)
-		return;
-	bool near = dsm->inproc || strcmp(dsm->uri.scheme, "shm") == 0;
-	/* outside the lock: it may block */
-	int rc = link_open(dsm, near ? REATTACH_TRY_MS : REATTACH_FAR_MS, &link);
+	int rc = link_open(dsm, is_near(dsm) ? REATTACH_TRY_MS : REATTACH_FAR_MS, &link);
 	pthread_mutex_lock(&dsm->lock);
 	if (rc == 0) {
 		slow_install(dsm, link);
@@ -155,7 +153,42 @@ void slow_reattach(struct dsm *dsm)
 		if (rc == -EBUSY && dsm->owner_name)
 			set_flags(dsm, ATTEND_SUPERSEDED);
 	}
+	dsm->trying = false;
 	pthread_mutex_unlock(&dsm->lock);
+}
+
+static void *try_apart(void *context)
+{
+	try_again(context);
+	thread_poke(); /* there is a new descriptor to poll */
+	return NULL;
+}
+
+void slow_end_try(struct dsm *dsm)
+{
+	if (dsm->has_trier)
+		pthread_join(dsm->trier, NULL);
+	dsm->has_trier = false;
+}
+
+/* A host that does not answer must not keep the library's thread from the heartbeats of other handles,
+ * so over a network a try has a thread of its own. The caller's own loop has only one. */
+void slow_reattach(struct dsm *dsm)
+{
+	pthread_mutex_lock(&dsm->lock);
+	bool due = dsm->lost && !dsm->trying && !(dsm->options.flags & DSM_NO_REATTACH) &&
+		clock_now(dsm->clock) >= dsm->retry_ns;
+	if (due)
+		dsm->trying = true;
+	pthread_mutex_unlock(&dsm->lock);
+	if (!due)
+		return;
+	slow_end_try(dsm); /* the one before is over */
+	if (is_near(dsm) || (dsm->options.flags & DSM_MANUAL) ||
+	    pthread_create(&dsm->trier, NULL, try_apart, dsm))
+		try_again(dsm);
+	else
+		dsm->has_trier = true;
 }
 
 /* ---- messages ---- */

@@ -380,7 +380,8 @@ void verbs_beat(struct transport_conn *conn, uint32_t owner, uint64_t tick)
 	control_put_u64(&w, tick);
 	size_t bytes = control_end(&w);
 	pthread_mutex_lock(&conn->control_lock);
-	if (!conn->released)
+	/* one that waits for an engine that stands still is enough */
+	if (!conn->released && stream_idle(&conn->endpoint.stream))
 		endpoint_send(&conn->endpoint, message, bytes);
 	pthread_mutex_unlock(&conn->control_lock);
 }
