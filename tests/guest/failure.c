@@ -12,6 +12,8 @@
 
 #include "common/packets.h"
 
+atomic_uint plain_passed, plain_failed;
+
 static int run(const char *command)
 {
 	int status = system(command);

@@ -3,6 +3,7 @@
 #ifndef DSM_TESTS_FAILURE_H
 #define DSM_TESTS_FAILURE_H
 
+#define PLAIN_SHARED
 #include "common/place.h"
 #include "stress/plain.h"
 

@@ -6,6 +6,7 @@
 #
 # BUILD is a build folder; the last line that it prints is the program's "N passed, M failed".
 # Exit status: the test program's.
+# DSM_TEST_LOG=1: what the engine logs, too.
 
 set -uo pipefail
 

@@ -50,8 +50,11 @@ bool scene_begin(struct scene *s, const char *host)
 	snprintf(s->uri, sizeof(s->uri), "rdma://%s:%u", host, s->place.port);
 	if (!attach(s, NULL, &s->r) || !attach(s, "sensors", &s->w))
 		return false;
-	return check(scene_names(s) == 0, "names: %s", dsm_error()) &&
-		check(dsm_region_info(s->r, &info) == 0 && strcmp(info.transport, "rdma") == 0, "not over rdma");
+	if (!check(scene_names(s) == 0, "names: %s", dsm_error()) ||
+	    !check(dsm_region_info(s->r, &info) == 0 && strcmp(info.transport, "rdma") == 0, "not over rdma"))
+		return false;
+	scene_step(s, "at first"); /* what was read once stays readable */
+	return true;
 }
 
 void scene_end(struct scene *s)

@@ -12,7 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef PLAIN_SHARED /* a program of several files, one of which has the counters */
+extern atomic_uint plain_passed, plain_failed;
+#else
 static atomic_uint plain_passed, plain_failed;
+#endif
 
 /* Counts; says what was wrong. Any thread. */
 __attribute__((format(printf, 2, 3), unused))
