@@ -163,7 +163,7 @@ Test(keys, limits)
 	static char text[KEYS_FILE_MAX + 1];
 	size_t n = 0;
 	for (unsigned i = 0; i <= KEYS_MAX; i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "read k %08x%s\n", i, HEX + 8);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "read k %08x%s\n", i, &HEX[8]);
 	cr_expect_eq(keys_load_memory("k", text, n, &keys), -E2BIG);
 	cr_expect(strstr(dsm_error(), "k:1025: line: expected at most 1024 keys"), "%s", dsm_error());
 	cr_expect_eq(keys_load_memory("k", text, n - 72, &keys), 0, "%s", dsm_error());
