@@ -69,7 +69,10 @@ static int listen_anywhere(struct dsm_engine *e)
 		.sin6_addr = IN6ADDR_ANY_INIT };
 	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(e->verbs->port) };
 	int rc = listen_at(e, (struct sockaddr *)&six);
-	return rc && rc != -EADDRINUSE ? listen_at(e, (struct sockaddr *)&four) : rc;
+	if (rc && rc != -EADDRINUSE && rc != -EADDRNOTAVAIL)
+		rc = listen_at(e, (struct sockaddr *)&four);
+	/* that is how the CM says that somebody has this port at one address */
+	return rc == -EADDRNOTAVAIL ? -EADDRINUSE : rc;
 }
 
 static int listen_named(struct dsm_engine *e)
@@ -115,7 +118,8 @@ static int try_listen(struct dsm_engine *e)
 	if (rc)
 		return dsm__fail(rc, "rdma: cannot listen at %s port %u: %s", v->host, v->port,
 			rc == -ENODEV || rc == -EADDRNOTAVAIL ?
-			"no RDMA device of this machine has that address" : strerror(-rc));
+			"no RDMA device of this machine has that address, or the port is taken at all "
+			"addresses" : strerror(-rc));
 	v->said[0] = 0;
 	engine_log(e, "rdma: listening at %s port %u; auth: none, so whoever reaches it may read", v->host,
 		v->port);
