@@ -223,3 +223,20 @@ Test(verbs_errors, a_dead_writers_pulse)
 	cr_assert_eq(meta.seq, 3);
 	provider_free(p);
 }
+
+/* A step behind a gap is not looked for: the commit that is meant may be the one in the gap. */
+Test(verbs_errors, a_gap_in_the_ring)
+{
+	struct provider *p = provider_new();
+	uint64_t payload[PROVIDER_PAYLOAD / 8];
+	struct slot_meta meta;
+	for (uint64_t seq = 1; seq < 8; seq++)
+		provider_commit(p, seq, (unsigned char)seq);
+	cr_assert_eq(verbs_read_step(p->conn, 0, 5, payload, &meta), 0);
+	cr_assert_eq(meta.seq, 5);
+	cr_assert_eq(verbs_read_step(p->conn, 0, 3, payload, &meta), -EAGAIN); /* overwritten */
+	p->bank[p->group.ring_offset + 6 % PROVIDER_K * PROVIDER_SLOT + 60] ^= 1;
+	cr_assert_eq(verbs_read_step(p->conn, 0, 7, payload, &meta), 0);
+	cr_assert_eq(verbs_read_step(p->conn, 0, 5, payload, &meta), -EAGAIN);
+	provider_free(p);
+}
