@@ -126,9 +126,11 @@ struct dsm {
 	/* of whoever runs the slow path: its thread for that */
 	bool has_trier;
 	pthread_t trier;
+	_Atomic bool deposed;       /* the role was given to somebody else: not claimed again */
 	/* registry of the library's thread */
 	struct dsm *list_next;
 	bool in_pass, listed;
+	_Atomic bool leaving;       /* a try to re-attach is in vain */
 	int manual_fd, manual_timer;
 };
 
@@ -211,10 +213,11 @@ void link_close(struct link **link);
 
 /* ---- slow.c: all under dsm->lock ---- */
 void slow_step(struct dsm *dsm);
-/* Lock held; re-attaches outside it when it is time. Call without the lock. */
+/* Re-attaches when it is time: beside the library's thread, or (DSM_MANUAL) here, and may then block.
+ * Called without the lock. */
 void slow_reattach(struct dsm *dsm);
 void slow_install(struct dsm *dsm, struct link *link);
-/* Waits for a try of slow_reattach() that is under way. After thread_leave(). */
+/* Waits for a try of slow_reattach() that is under way. */
 void slow_end_try(struct dsm *dsm);
 void slow_event(struct dsm *dsm, enum dsm_event_kind kind, uint64_t value, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));

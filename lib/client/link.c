@@ -22,6 +22,8 @@ static int receive(struct link *link, const struct dsm *dsm, uint64_t deadline, 
 		uint64_t now = clock_now(dsm->clock);
 		if (now >= deadline)
 			return dsm__fail(-ETIMEDOUT, "%s: the engine does not answer", link->uri);
+		if (atomic_load_explicit(&dsm->leaving, memory_order_relaxed))
+			return dsm__fail(-ECANCELED, "the handle is being detached");
 		struct pollfd p = { link->ops->fd(link->conn), POLLIN, 0 };
 		uint64_t left_ms = (deadline - now) / 1000000u + 1;
 		poll(&p, 1, left_ms > 50 ? 50 : (int)left_ms);
@@ -34,11 +36,15 @@ static int send_hello(struct link *link, struct dsm *dsm)
 	struct control_writer w;
 	struct control_hello hello = { .control_version = DSM_CONTROL_VERSION,
 		.layout_version = DSM_LAYOUT_VERSION, .pid = (uint32_t)getpid(),
-		.last_number = dsm->next_number - 1,
-		.flags = (dsm->options.flags & DSM_TAKE_OVER && !dsm->attached_once ? HELLO_TAKE_OVER : 0u) |
-			(dsm->options.flags & DSM_TAKES_REQUESTS ? HELLO_TAKES_REQUESTS : 0u) };
+		.flags = dsm->options.flags & DSM_TAKES_REQUESTS ? HELLO_TAKES_REQUESTS : 0u };
+	pthread_mutex_lock(&dsm->lock);
+	hello.last_number = dsm->next_number - 1;
+	if ((dsm->options.flags & DSM_TAKE_OVER) && !dsm->attached_once)
+		hello.flags |= HELLO_TAKE_OVER;
 	memcpy(hello.client_id, dsm->client_id, sizeof(hello.client_id));
-	snprintf(hello.owner, sizeof(hello.owner), "%s", dsm->owner_name ? dsm->owner_name : "");
+	if (dsm->owner_name && !dsm->deposed) /* who lost the role comes back as a reader */
+		snprintf(hello.owner, sizeof(hello.owner), "%s", dsm->owner_name);
+	pthread_mutex_unlock(&dsm->lock);
 	snprintf(hello.program, sizeof(hello.program), "%s", dsm->program);
 	control_begin(&w, message, sizeof(message), CONTROL_HELLO);
 	control_put_hello(&w, &hello);

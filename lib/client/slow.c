@@ -124,6 +124,15 @@ void slow_install(struct dsm *dsm, struct link *link)
 	slow_wake(dsm);
 }
 
+static void depose(struct dsm *dsm, uint32_t owner)
+{
+	dsm->deposed = true;
+	set_flags(dsm, ATTEND_SUPERSEDED);
+	slow_event(dsm, DSM_EVENT_SUPERSEDED, owner, "owner \"%s\" was given to somebody else",
+		dsm->owner_name ? dsm->owner_name : "");
+	slow_wake(dsm);
+}
+
 /* Doubling back-off with jitter, so that a hundred clients do not come at once. */
 static void back_off(struct dsm *dsm)
 {
@@ -150,8 +159,8 @@ static void try_again(struct dsm *dsm)
 		slow_install(dsm, link);
 	} else {
 		back_off(dsm);
-		if (rc == -EBUSY && dsm->owner_name)
-			set_flags(dsm, ATTEND_SUPERSEDED);
+		if (rc == -EBUSY && dsm->owner_name && !dsm->deposed)
+			depose(dsm, DSM_NONE); /* somebody else was first: the next try is a reader's */
 	}
 	dsm->trying = false;
 	pthread_mutex_unlock(&dsm->lock);
@@ -171,8 +180,8 @@ void slow_end_try(struct dsm *dsm)
 	dsm->has_trier = false;
 }
 
-/* A host that does not answer must not keep the library's thread from the heartbeats of other handles,
- * so over a network a try has a thread of its own. The caller's own loop has only one. */
+/* A host that does not answer, or an engine that hangs, must not keep the library's thread from the
+ * heartbeats of other handles, so a try has a thread of its own. The caller's own loop has only one. */
 void slow_reattach(struct dsm *dsm)
 {
 	pthread_mutex_lock(&dsm->lock);
@@ -184,8 +193,7 @@ void slow_reattach(struct dsm *dsm)
 	if (!due)
 		return;
 	slow_end_try(dsm); /* the one before is over */
-	if (is_near(dsm) || (dsm->options.flags & DSM_MANUAL) ||
-	    pthread_create(&dsm->trier, NULL, try_apart, dsm))
+	if ((dsm->options.flags & DSM_MANUAL) || pthread_create(&dsm->trier, NULL, try_apart, dsm))
 		try_again(dsm);
 	else
 		dsm->has_trier = true;
@@ -209,10 +217,7 @@ static void on_event(struct dsm *dsm, struct link *link, struct control_reader *
 	if (control_get_event(r, &e))
 		return;
 	if (e.kind == CONTROL_SUPERSEDED) {
-		set_flags(dsm, ATTEND_SUPERSEDED);
-		slow_event(dsm, DSM_EVENT_SUPERSEDED, e.owner, "owner \"%s\" was given to somebody else",
-			dsm->owner_name ? dsm->owner_name : "");
-		slow_wake(dsm);
+		depose(dsm, e.owner);
 	} else if (e.kind == CONTROL_BANK_MOVED && e.owner < link->view.owner_count) {
 		ask_for_bank(link, e.owner);
 	} else if (e.kind == CONTROL_ENDED) {

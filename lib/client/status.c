@@ -37,7 +37,7 @@ int dsm_status(struct dsm *dsm, struct dsm_status *out)
 	*out = (struct dsm_status){
 		.state = dsm->lost ? DSM_LOST : dsm->stale ? DSM_ENGINE_STALE : DSM_ATTACHED,
 		.heartbeat_age_ms = (clock_now(dsm->clock) - dsm->moved_ns) / 1000000u,
-		.reattached = dsm->reattached, .owner_lost = attention & ATTEND_SUPERSEDED,
+		.reattached = dsm->reattached, .owner_lost = dsm->deposed,
 		.unknown = attention & DSM_UNKNOWN };
 	pthread_mutex_unlock(&dsm->lock);
 	return 0;

@@ -174,6 +174,8 @@ void thread_leave(struct dsm *dsm)
 	pthread_mutex_unlock(&registry);
 	if (!listed)
 		return;
+	atomic_store(&dsm->leaving, true);
+	slow_end_try(dsm); /* before the descriptor goes that it pokes */
 	pthread_mutex_lock(&life);
 	pthread_mutex_lock(&registry);
 	bool last = !handles && running;

@@ -89,13 +89,26 @@ int write_adopt(struct dsm *dsm, struct link *old, bool same_layout)
 
 static int need_writer(struct dsm *dsm)
 {
+	if (atomic_load_explicit(&dsm->deposed, memory_order_relaxed))
+		return dsm__fail(-EOWNERDEAD, "owner \"%s\" was given to somebody else: attach again",
+			dsm->owner_name);
 	if (!dsm->has_writer)
 		return dsm__fail(-EPERM, "this handle owns nothing: attach with options.owner, "
 			"or dsm_request() the owner");
-	if (atomic_load_explicit(&dsm->attention, memory_order_relaxed) & ATTEND_SUPERSEDED)
-		return dsm__fail(-EOWNERDEAD, "owner \"%s\" was given to somebody else: attach again",
-			dsm->owner_name);
 	return 0;
+}
+
+/* The engine gives the role anew to a handle that comes back, and the old grant ends by that: its
+ * last commit then fails, though nobody else has the role. */
+static int renewed_or(struct dsm *dsm, int rc)
+{
+	if (rc != -EOWNERDEAD)
+		return rc;
+	pthread_mutex_lock(&dsm->lock);
+	bool renewed = !dsm->deposed && (dsm->lost || dsm->next);
+	pthread_mutex_unlock(&dsm->lock);
+	return renewed ? dsm__fail(-ENOTCONN, "owner \"%s\": the connection was lost or renewed meanwhile; "
+		"whether this commit survived is not known: commit again", dsm->owner_name) : rc;
 }
 
 int dsm_begin(struct dsm *dsm, int64_t time_ns)
@@ -231,7 +244,7 @@ static __attribute__((noinline)) int commit_slowly(struct dsm *dsm, uint64_t *st
 		return need_writer(dsm);
 	int rc = writer_commit(&dsm->writer, step);
 	dsm->stats.commits += rc == 0;
-	return rc;
+	return renewed_or(dsm, rc);
 }
 
 int dsm_commit(struct dsm *dsm, uint64_t *step)
@@ -240,7 +253,7 @@ int dsm_commit(struct dsm *dsm, uint64_t *step)
 	if (!handle_calm(dsm) || !commit_quick(dsm, step, &done))
 		return commit_slowly(dsm, step);
 	dsm->stats.commits += done == 0;
-	return done;
+	return __builtin_expect(done == 0, 1) ? 0 : renewed_or(dsm, done);
 }
 
 void dsm_abort(struct dsm *dsm)
@@ -320,5 +333,5 @@ int dsm_publish(struct dsm *dsm, uint64_t bytes, int64_t time_ns)
 	writer_forget_image(w, c->group, dsm->lent_seq);
 	w->step++;
 	dsm->stats.commits++;
-	return dsm->ops->complete(dsm->conn, w->owner, w->step, &c->group, 1);
+	return renewed_or(dsm, dsm->ops->complete(dsm->conn, w->owner, w->step, &c->group, 1));
 }
