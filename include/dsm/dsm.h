@@ -147,6 +147,7 @@ struct dsm_options {
  *  -EACCES      the engine refuses this user the role
  *  -EBUSY       the owner role is held by a live process (text names it); see DSM_TAKE_OVER
  *  -ENODEV      the table has no such owner
+ *  -EUSERS      the engine has all the clients it takes, or half of them are this user's
  *  -EPROTONOSUPPORT  another layout or control version; text gives both
  *  -ENOTSUP     the transport is not in this build; -ETIMEDOUT; -ENOMEM; -EMFILE */
 DSM_EXPORT int dsm_attach(const char *uri, const struct dsm_options *opts, struct dsm **out);

@@ -71,7 +71,7 @@ struct dsm_engine_options {
 	const char *name;        /**< name served; NULL = the table's region */
 	uint32_t tick_ms;        /**< heartbeat; default 50, 5..1000 */
 	uint32_t lease_ms;       /**< default 500, at least 2 ticks */
-	uint32_t max_clients;    /**< default 1024 */
+	uint32_t max_clients;    /**< default 1024; one user (not root, not the engine's) gets half */
 	const char *readers;     /**< who may read: as dsm_owner_spec.users; NULL = "*" */
 	const char *requesters;  /**< who may send requests; NULL = "*" */
 	const char *state_file;  /**< NULL = none */

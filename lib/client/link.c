@@ -55,6 +55,8 @@ static int get_welcome(struct link *link, struct dsm *dsm, uint64_t deadline, vo
 {
 	struct control_reader r;
 	int n = receive(link, dsm, deadline, message);
+	if (n == -ECONNRESET) /* ended with our HELLO unread; what it said before that comes now */
+		n = receive(link, dsm, deadline, message);
 	if (n < 0)
 		return n == -EPIPE || n == -ECONNRESET ? dsm__fail(-ECONNRESET,
 			"%s: the engine closed the connection; is it full, or ending?", link->uri) : n;
@@ -124,7 +126,7 @@ static int shake_hands(struct link *link, struct dsm *dsm, uint64_t deadline)
 	if (!message)
 		return dsm__fail(-ENOMEM, "no memory for a message");
 	int rc = send_hello(link, dsm);
-	if (rc == 0)
+	if (rc == 0 || rc == -EPIPE || rc == -ECONNRESET) /* it may have said why before it hung up */
 		rc = get_welcome(link, dsm, deadline, message);
 	if (rc == 0)
 		rc = link->ops->open(link->conn, &link->welcome, &directory, &bytes);

@@ -4,10 +4,12 @@
  * has such a session too. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,10 +19,14 @@
 
 #define ACCEPTS_A_TURN 32
 #define QUEUE_BYTES (1 << 20)
+/* Descriptors on their way to one client. The kernel counts all that this user has sent and nobody has
+ * taken, and beyond its limit nobody gets any: who does not take his own is cut off before that. */
+#define UNREAD_FDS_MAX 512u
 
 struct local {
 	struct session session;     /* first: they are cast into each other */
 	int fd;
+	uint32_t unread_fds;        /* at most; exact when the queue is empty */
 };
 
 static struct local *of(struct session *s)
@@ -33,6 +39,20 @@ static int local_send(struct session *s, const void *message, size_t bytes)
 	return channel_send(of(s)->fd, message, bytes, NULL, 0);
 }
 
+/* -EAGAIN: does not take what it was sent. */
+static int send_fds(struct local *l, const void *message, size_t bytes, const int *fds, uint32_t n)
+{
+	int queued = 0;
+	if (l->unread_fds && ioctl(l->fd, SIOCOUTQ, &queued) == 0 && queued == 0)
+		l->unread_fds = 0;
+	if (l->unread_fds + n > UNREAD_FDS_MAX)
+		return -EAGAIN;
+	int rc = channel_send(l->fd, message, bytes, fds, n);
+	if (rc == 0)
+		l->unread_fds += n;
+	return rc;
+}
+
 /* Header, directory, waiter counts, and for an owner its bank. */
 static int local_welcome(struct session *s, const void *message, size_t bytes)
 {
@@ -41,7 +61,7 @@ static int local_welcome(struct session *s, const void *message, size_t bytes)
 	uint32_t n = 3;
 	if (s->owner != DSM_NONE && !s->inproc)
 		fds[n++] = r->banks[s->owner].fd;
-	return channel_send(of(s)->fd, message, bytes, fds, n);
+	return send_fds(of(s), message, bytes, fds, n);
 }
 
 static int local_map(struct session *s, const struct control_map *m)
@@ -55,7 +75,7 @@ static int local_map(struct session *s, const struct control_map *m)
 		control_put_u32(&out, e->region->banks[m->first + i].bank_epoch);
 		fds[i] = e->region->banks[m->first + i].read_fd;
 	}
-	return channel_send(of(s)->fd, e->reply, control_end(&out), fds, m->count);
+	return send_fds(of(s), e->reply, control_end(&out), fds, m->count);
 }
 
 static void local_address(const struct session *s, char *text, size_t size)
@@ -116,6 +136,39 @@ static void turn_away(struct dsm_engine *e)
 	region_count(e->region, COUNTER_REFUSED_FULL, 1);
 }
 
+/* The answer to a HELLO that is not waited for. */
+static void refuse(struct dsm_engine *e, int fd, const char *why, uint32_t n)
+{
+	struct control_welcome w = { .status = -EUSERS, .owner = DSM_NONE };
+	struct control_writer out;
+	snprintf(w.text, sizeof(w.text), "%s (%u)", why, n);
+	control_begin(&out, e->reply, CONTROL_MAX, CONTROL_WELCOME);
+	control_put_welcome(&out, &w);
+	channel_send(fd, e->reply, control_end(&out), NULL, 0);
+	region_count(e->region, COUNTER_REFUSED_FULL, 1);
+	close(fd);
+}
+
+static uint32_t places_of_user(const struct dsm_engine *e)
+{
+	return e->options.max_clients > 1 ? e->options.max_clients / 2 : 1;
+}
+
+/* Half of all places is for one user, so that none can take them all; root and the engine's own
+ * user, who could end the engine anyway, may. */
+static bool user_is_full(const struct dsm_engine *e, int fd)
+{
+	struct ucred peer = { 0, (uid_t)-1, (gid_t)-1 };
+	socklen_t size = sizeof(peer);
+	uint32_t n = 0;
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	if (peer.uid == 0 || peer.uid == geteuid())
+		return false;
+	for (const struct session *s = e->sessions; s; s = s->next)
+		n += !s->ops->network && s->uid == peer.uid;
+	return n >= places_of_user(e);
+}
+
 void local_accept(struct dsm_engine *e)
 {
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
@@ -126,10 +179,15 @@ void local_accept(struct dsm_engine *e)
 			return;
 		int bytes = QUEUE_BYTES;
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-		if (e->session_count >= e->options.max_clients || !local_adopt(e, fd, false)) {
-			region_count(e->region, COUNTER_REFUSED_FULL, 1);
-			close(fd);
-		}
+		if (e->session_count >= e->options.max_clients)
+			refuse(e, fd, "the engine has all the clients it takes",
+				e->options.max_clients);
+		else if (user_is_full(e, fd))
+			refuse(e, fd, "this user has all the places that one user gets",
+				places_of_user(e));
+		else if (!local_adopt(e, fd, false))
+			refuse(e, fd, "the engine has no memory for another client",
+				e->session_count);
 	}
 }
 

@@ -30,6 +30,12 @@ enum { PIECE_HEADER, PIECE_DIRECTORY, PIECE_WAITERS };
 /* HELLO with a role ("" = read only), then all banks. 0, or what WELCOME or errno says. */
 int raw_attach(const char *owner, struct pieces *out);
 void raw_close(struct pieces *pieces);
+#define CLIENTS 24u /* places at the engine */
+/* Takes places until none is given any more: how many. Sees what dsm_attach() says then, and gives
+ * them back. */
+unsigned raw_crowd(unsigned most);
+/* Asks for banks and never takes one: how many times until it is cut off. */
+unsigned raw_hoard(unsigned most);
 
 /* Nothing makes this descriptor's memory change or shrink. */
 void raw_attack_readonly(int fd, const char *what);

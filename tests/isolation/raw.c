@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <dsm/dsm.h>
+
 #include "core/layout.h"
 #include "transport/channel.h"
 #include "wire/control.h"
@@ -94,6 +96,58 @@ void raw_close(struct pieces *p)
 		close(p->fds[i]);
 	if (p->channel >= 0)
 		close(p->channel);
+}
+
+/* An engine with a place for it says nothing before a HELLO. */
+static bool has_place(int fd)
+{
+	struct pollfd pfd = { fd, POLLIN, 0 };
+	return poll(&pfd, 1, 300) == 0;
+}
+
+unsigned raw_crowd(unsigned most)
+{
+	int fds[256];
+	unsigned n = 0;
+	bool room = true;
+	while (room && n < most && n < 256) {
+		fds[n] = channel_connect(engine_name);
+		room = fds[n] >= 0 && has_place(fds[n]);
+		if (!room && fds[n] >= 0)
+			close(fds[n]);
+		n += room;
+	}
+	char uri[64];
+	struct dsm *dsm = NULL;
+	snprintf(uri, sizeof(uri), "shm://%s", engine_name);
+	int rc = dsm_attach(uri, NULL, &dsm);
+	check(rc == -EUSERS && strstr(dsm_error(), "places"), "no place: %d, %s", rc, rc ? dsm_error() : "");
+	dsm_detach(&dsm);
+	for (unsigned i = 0; i < n; i++)
+		close(fds[i]);
+	return n;
+}
+
+unsigned raw_hoard(unsigned most)
+{
+	struct pieces p;
+	struct control_map map = { 0, 6 };
+	struct control_writer w;
+	unsigned n = 0;
+	if (!check(raw_attach("", &p) == 0, "the hoarder attaches"))
+		return most;
+	for (; n < most; n++) {
+		control_begin(&w, message, sizeof(message), CONTROL_MAP);
+		control_put_map(&w, &map);
+		int rc = channel_send(p.channel, message, control_end(&w), NULL, 0);
+		if (rc && rc != -EAGAIN)
+			break;
+		struct pollfd pfd = { p.channel, POLLRDHUP, 0 };
+		if (poll(&pfd, 1, 5) == 1 && (pfd.revents & (POLLRDHUP | POLLHUP)))
+			break;
+	}
+	raw_close(&p);
+	return n;
 }
 
 /* Fails with one of two errors. */
