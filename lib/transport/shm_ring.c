@@ -101,7 +101,8 @@ int shm_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, con
 	slot_meta_load(slot, meta);
 	meta->seq = pulse;
 	*data = (const char *)slot->payload + offset;
-	return shm_borrow_end(conn, group, pulse);
+	int rc = shm_borrow_end(conn, group, pulse);
+	return rc ? rc : slot_recheck_bank(ring, meta); /* and whether the owner lives */
 }
 
 int shm_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq)

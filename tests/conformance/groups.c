@@ -189,6 +189,7 @@ CONFORMANCE(lending_and_borrowing)
 		memset(data, i, 1000);
 		ok(dsm_publish(w, 1000, 0));
 		ok(dsm_borrow(r, out, &seen, &bytes, &s));
+		cr_assert_eq(s.flags, 0);
 		cr_assert_eq(bytes, 1000);
 		cr_assert_eq(((const unsigned char *)seen)[999], i);
 		fails(dsm_borrow(r, out, &seen, &bytes, &s), -EBUSY);

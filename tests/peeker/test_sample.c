@@ -185,6 +185,7 @@ static void test_large(void)
 	check(state->value.len == 1u << 20 && state->cut, "a large array is known");
 	check(state->kept_room < 1000, "and not copied");
 	check(state->quality == DSM_GOOD && state->changed_ns > 0, "its quality and time too");
+	check(model_verdict(m, cell(m, "big.data")) == CELL_GOOD, "and it is good, since its owner lives");
 	sampler_unlock(sampler);
 	dsm_detach(&dsm);
 }
