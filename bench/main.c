@@ -12,11 +12,14 @@
 #include <unistd.h>
 
 static const char help[] =
-	"Usage: dsm-bench [--rows GLOB] [--repeats N] [--quick] [--out FILE] [--tmp DIR] [--revision TEXT]\n"
-	"       dsm-bench --list [--rows GLOB] | --help\n"
+	"Usage: dsm-bench [--rdma ADDR] [--rows GLOB] [--repeats N] [--quick] [--out FILE] [--tmp DIR]\n"
+	"                 [--revision TEXT]\n"
+	"       dsm-bench --list [--rdma ADDR] [--rows GLOB] | --help\n"
 	"\n"
 	"Runs benchmark rows in turn, again and again, and writes the figures as JSON.\n"
 	"\n"
+	"  --rdma ADDR      the rows over RDMA, and no others; ADDR is the IPv4 address of an RDMA device\n"
+	"                   of this machine\n"
 	"  --rows GLOB      only rows whose name matches (default: all)\n"
 	"  --repeats N      how often each row runs, 1 to 50 (default 10; quick 3)\n"
 	"  --quick          few samples: for a look, not for a table\n"
@@ -43,7 +46,7 @@ static int parse(int argc, char **argv, struct options *o)
 	static const struct option names[] = {
 		{ "rows", 1, NULL, 'r' }, { "repeats", 1, NULL, 'n' }, { "quick", 0, NULL, 'q' },
 		{ "out", 1, NULL, 'o' }, { "tmp", 1, NULL, 't' }, { "revision", 1, NULL, 'v' },
-		{ "list", 0, NULL, 'l' }, { "help", 0, NULL, 'h' }, { 0 },
+		{ "list", 0, NULL, 'l' }, { "rdma", 1, NULL, 'd' }, { "help", 0, NULL, 'h' }, { 0 },
 	};
 	for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
 		switch (c) {
@@ -53,6 +56,7 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'o': o->out = optarg; break;
 		case 't': o->conf.tmpdir = optarg; break;
 		case 'v': o->revision = optarg; break;
+		case 'd': o->conf.rdma = optarg; break;
 		case 'l': o->list = true; break;
 		case 'h': fputs(help, stdout); exit(0);
 		default: return -EINVAL;
@@ -64,6 +68,21 @@ static int parse(int argc, char **argv, struct options *o)
 		return -EINVAL;
 	return 0;
 }
+
+#ifdef DSM_RDMA
+static void rdma_rows(struct bench_list *list)
+{
+	bench_rows_rdma(list);
+	bench_rows_rdma_load(list);
+	bench_rows_rdma_switches(list);
+}
+#else
+static void rdma_rows(struct bench_list *list)
+{
+	(void)list;
+	fputs("dsm-bench: this build has no rdma\n", stderr);
+}
+#endif
 
 static void all_rows(struct bench_list *list)
 {
@@ -129,7 +148,7 @@ static int run(const struct bench_list *list, const struct options *o)
 	if (!rc && getloadavg(&results.machine.load_end, 1) != 1)
 		results.machine.load_end = -1;
 	if (!rc)
-		rc = bench_aims(&results) ? -ENOMEM : bench_fits(&results);
+		rc = bench_aims(&results, o->conf.rdma) ? -ENOMEM : bench_fits(&results);
 	if (!rc && (rc = bench_results_write(&results, o->out)))
 		fprintf(stderr, "dsm-bench: cannot write %s: %s\n", o->out, strerror(-rc));
 	int failed = failures(&results);
@@ -145,7 +164,10 @@ int main(int argc, char **argv)
 		fputs("dsm-bench: wrong usage; see dsm-bench --help\n", stderr);
 		return 2;
 	}
-	all_rows(&list);
+	if (o.conf.rdma)
+		rdma_rows(&list);
+	else
+		all_rows(&list);
 	int status = 1;
 	if (o.list) {
 		status = list_rows(&list, o.glob);

@@ -6,10 +6,12 @@
 #include "harness/child.h"
 #include "harness/clock.h"
 #include "harness/results.h"
+#include "peers/perftest.h"
 #include "report/report.h"
 
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -253,6 +255,13 @@ static void test_aims(void)
 	check(!strcmp(verdict(&r, "a", "", 0, 15), "met"), "aim: a constant limit");
 	check(!strcmp(verdict(&r, "b", "a", 1, 15), "met"), "aim: a limit with an offset");
 	check(!strcmp(verdict(&r, "wild", "", 0, 18), "not distinguishable"), "aim: a spread across the limit decides nothing");
+	struct bench_aim p99 = { .left = "b", .right = "a", .factor = 2.5, .figure = "p99" };
+	for (size_t i = 0; i < 5; i++) {
+		((struct bench_result *)(uintptr_t)bench_results_find(&r, "a"))->repeat[i].p99 = 100;
+		((struct bench_result *)(uintptr_t)bench_results_find(&r, "b"))->repeat[i].p99 = 300;
+	}
+	bench_aim_evaluate(&r, &p99);
+	check(!strcmp(p99.verdict, "not met") && near(p99.left_median, 300), "aim: of another figure than the median");
 	check(!strcmp(verdict(&r, "b", "absent", 1, 0), "not measured"), "aim: without its row it is not measured");
 	bench_results_free(&r);
 }
@@ -306,7 +315,7 @@ static void test_json(const char *path)
 {
 	struct bench_results r = { 0 }, back = { 0 };
 	fill_results(&r);
-	bench_aims(&r);
+	bench_aims(&r, false);
 	bench_fits(&r);
 	check(!bench_results_write(&r, path) && !bench_results_read(path, &back), "results are written and read");
 	bool same = r.rows == back.rows && r.aims == back.aims && r.fits == back.fits &&
@@ -320,7 +329,7 @@ static void test_json(const char *path)
 	fputs("# what follows are refusals, meant\n", stdout);
 	write_text(path, "{ \"schema\": \"other/9\" }");
 	check(bench_results_read(path, &back) == -EBADMSG, "another schema is refused");
-	write_text(path, "{ \"schema\": \"dsm-bench/1\", \"rows\": [ {} ] }");
+	write_text(path, "{ \"schema\": \"" BENCH_SCHEMA "\", \"rows\": [ {} ] }");
 	check(bench_results_read(path, &back) == -EBADMSG, "missing members are refused");
 	write_text(path, "{ not json");
 	check(bench_results_read(path, &back) == -EBADMSG, "what is no JSON is refused");
@@ -386,6 +395,66 @@ static void test_harness(void)
 	bench_list_free(&list);
 }
 
+/* ---- a row in a process of its own ---- */
+
+static int elsewhere(const struct bench_row *row, const struct bench_conf *conf, struct bench_run *out)
+{
+	(void)conf;
+	if (row->name[0] == 'D')
+		raise(SIGKILL);
+	for (int i = 0; i < 2; i++) {
+		bench_series_reserve(&out->series[i], 3);
+		for (int k = 0; k < 3; k++)
+			bench_series_add(&out->series[i], 10 * i + k);
+		out->series[i].sent = 4;
+		out->series[i].server.ops = 7;
+	}
+	passed += 1000; /* is not seen by the one who asked */
+	return row->name[0] == 'F' ? bench_why(out, -EIO, "broken there") : 0;
+}
+
+static void test_isolated(void)
+{
+	struct bench_row row = { .name = "A" };
+	struct bench_conf conf = { .cpu_client = -1 };
+	static struct bench_run out;
+	int before = passed, rc = bench_isolated(&row, &conf, &out, elsewhere);
+	check(!rc && passed == before && out.series[0].n == 3 && near(out.series[0].sample[2], 2) &&
+		near(out.series[1].sample[0], 10) && near(out.series[1].service[2], 12) && !out.series[2].n,
+		"samples of another process come back");
+	check(out.series[1].sent == 4 && out.series[1].server.ops == 7, "and what was counted there");
+	bench_run_clear(&out);
+	row.name[0] = 'F';
+	rc = bench_isolated(&row, &conf, &out, elsewhere);
+	check(rc == -EIO && !strcmp(out.why, "broken there"), "its failure comes back with its reason");
+	bench_run_clear(&out);
+	row.name[0] = 'D';
+	check(bench_isolated(&row, &conf, &out, elsewhere) == -ECHILD && !out.series[0].n, "its death is a failure");
+	bench_run_free(&out);
+}
+
+/* ---- perftest's output ---- */
+
+static size_t parse(const char *text, double *out, size_t room)
+{
+	FILE *f = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+	size_t n = perftest_samples(f, out, room);
+	fclose(f);
+	return n;
+}
+
+static void test_perftest(void)
+{
+	double s[8] = { 0 };
+	check(parse("---\n RDMA_Read Latency Test\n#, usec\n1, 36.5\n2, 35\n3, 40.25\n#, usec\n1, 35\n2, 36.5\n3, 40.25\n"
+		" #bytes #iterations\n", s, 8) == 3 && near(s[0], 36500) && near(s[2], 40250),
+		"perftest: samples in ns, in their order, once");
+	check(parse("#, usec\n1, 36.5\n2, 35\n", s, 1) == 1, "perftest: no more than there is room for");
+	check(parse("#, usec\n1, 36.5\n3, 35\n", s, 8) == 1, "perftest: a gap ends them");
+	check(parse("#, cycles\n1, 36.5\n", s, 8) == 0, "perftest: other units are refused");
+	check(parse(" #bytes #iterations t_min[usec]\n 2 1000 1.5\n", s, 8) == 0, "perftest: a summary is no sample");
+}
+
 int main(int argc, char **argv)
 {
 	char path[] = "/tmp/test-harness.XXXXXX";
@@ -409,6 +478,8 @@ int main(int argc, char **argv)
 	test_json(path);
 	test_report();
 	test_harness();
+	test_isolated();
+	test_perftest();
 	printf("%d passed, %d failed\n", passed, failed);
 	return failed != 0;
 }

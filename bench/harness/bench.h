@@ -28,6 +28,7 @@ struct bench_conf {
 	int cpu_client, cpu_server;
 	bool quick;          /* few samples: for a look, not for a table */
 	unsigned repeats;
+	const char *rdma;    /* address of an RDMA device of this machine; NULL = none is measured */
 };
 
 /* What a process has spent on `ops` operations. */
@@ -129,5 +130,9 @@ void bench_rows_handover(struct bench_list *list);
 void bench_rows_dsm(struct bench_list *list);
 void bench_rows_wires(struct bench_list *list);
 void bench_rows_scale(struct bench_list *list);
+/* A list of their own: they need an RDMA device, and nothing else runs where that is emulated. */
+void bench_rows_rdma(struct bench_list *list);
+void bench_rows_rdma_load(struct bench_list *list);
+void bench_rows_rdma_switches(struct bench_list *list);
 
 #endif

@@ -182,6 +182,11 @@ int bench_child_stop(struct bench_child *child, struct bench_usage *usage)
 
 int bench_program_start(pid_t *pid, const char *const argv[])
 {
+	return bench_program_start_on(pid, argv, -1, -1);
+}
+
+int bench_program_start_on(pid_t *pid, const char *const argv[], int cpu, int output)
+{
 	pid_t parent = getpid();
 	*pid = fork();
 	if (*pid < 0)
@@ -192,9 +197,10 @@ int bench_program_start(pid_t *pid, const char *const argv[])
 		int null = open("/dev/null", O_RDWR);
 		if (null >= 0) {
 			dup2(null, 0);
-			dup2(null, 1);
+			dup2(output < 0 ? null : output, 1);
 			dup2(null, 2);
 		}
+		bench_pin(cpu);
 		execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}

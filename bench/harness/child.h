@@ -47,8 +47,15 @@ int bench_child_start(struct bench_child *child, int cpu, bench_child_main work,
  * the child's work returned. Does nothing for a child that was not started. */
 int bench_child_stop(struct bench_child *child, struct bench_usage *usage);
 
+/* Run `run` in a process of its own, pinned to the client's CPU, and hand its samples on: for what
+ * must not stay in the benchmark's own process, or pass into the children of later rows. */
+int bench_isolated(const struct bench_row *row, const struct bench_conf *conf, struct bench_run *out,
+	int (*run)(const struct bench_row *, const struct bench_conf *, struct bench_run *));
+
 /* Run a program in its own process group, output discarded. 0 or -errno. */
 int bench_program_start(pid_t *pid, const char *const argv[]);
+/* The same pinned to a CPU (-1: not), its standard output into a descriptor (-1: discarded). */
+int bench_program_start_on(pid_t *pid, const char *const argv[], int cpu, int output);
 /* Ask by SIGTERM, after a second SIGKILL; reap. */
 void bench_program_stop(pid_t *pid);
 

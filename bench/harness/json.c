@@ -35,7 +35,7 @@ static const struct field row_fields[] = {
 	REAL(bench_result, ops_per_batch), REAL(bench_result, param),
 };
 static const struct field aim_fields[] = {
-	TEXT(bench_aim, text), TEXT(bench_aim, left), TEXT(bench_aim, right),
+	TEXT(bench_aim, text), TEXT(bench_aim, figure), TEXT(bench_aim, left), TEXT(bench_aim, right),
 	REAL(bench_aim, factor), REAL(bench_aim, offset), REAL(bench_aim, left_median),
 	REAL(bench_aim, limit_median), REAL(bench_aim, spread), TEXT(bench_aim, verdict),
 };

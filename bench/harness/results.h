@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-#define BENCH_SCHEMA "dsm-bench/1"
+#define BENCH_SCHEMA "dsm-bench/2"
 #define BENCH_REPEATS_MAX 50u
 #define BENCH_FIT_MAX 12
 
@@ -27,12 +27,13 @@ struct bench_result {
 	struct bench_figures repeat[BENCH_REPEATS_MAX];
 };
 
-/* left <= factor * right + offset, in the rows' unit; right "" = offset alone. */
+/* left <= factor * right + offset, in the rows' unit; right "" = offset alone. Compared are the
+ * medians, or another figure of the two rows (bench_figure_fields). */
 struct bench_aim {
-	char text[160];
+	char text[160], figure[16];
 	char left[BENCH_NAME_MAX], right[BENCH_NAME_MAX];
 	double factor, offset;
-	double left_median, limit_median, spread; /* filled by bench_aims() */
+	double left_median, limit_median, spread; /* of the figure; filled by bench_aims() */
 	char verdict[32]; /* "met", "not met", "not distinguishable", "not measured" */
 };
 
@@ -89,8 +90,9 @@ int bench_harness(const struct bench_list *list, const char *glob, const struct 
  * bench_figures). False when one is not there. */
 bool bench_compare_rows(const struct bench_result *left, const struct bench_result *right,
 	size_t figure, struct bench_comparison *out);
-/* Evaluate the aims (aims.c) and fits on what was measured. 0 or -ENOMEM. */
-int bench_aims(struct bench_results *results);
+/* Evaluate the aims (aims.c) and fits on what was measured; over RDMA the aims are others. 0 or
+ * -ENOMEM. */
+int bench_aims(struct bench_results *results, bool rdma);
 void bench_aim_evaluate(const struct bench_results *results, struct bench_aim *aim);
 int bench_fits(struct bench_results *results);
 

@@ -30,6 +30,7 @@ static int open_engine(const struct dsm_host *host, struct bench_shared *shared,
 {
 	struct dsm_engine_options options = DSM_ENGINE_OPTIONS_INIT;
 	struct dsm_table *table = NULL;
+	options.rdma = host->rdma;
 	int rc = dsm_table_new(host->name, &table);
 	if (!rc)
 		rc = host->define(table, host->arg);
@@ -61,12 +62,19 @@ static int serve(struct bench_shared *shared, void *arg)
 int dsm_host_start(struct dsm_host *host, int (*define)(struct dsm_table *, const void *),
 	const void *arg, struct bench_run *out)
 {
+	return dsm_host_start_rdma(host, NULL, -1, define, arg, out);
+}
+
+int dsm_host_start_rdma(struct dsm_host *host, const char *rdma, int cpu,
+	int (*define)(struct dsm_table *, const void *), const void *arg, struct bench_run *out)
+{
 	static unsigned count;
 	memset(host, 0, sizeof(*host));
 	snprintf(host->name, sizeof(host->name), "bench-%d-%u", (int)getpid(), count++);
 	host->define = define;
 	host->arg = arg;
-	int rc = bench_child_start(&host->child, -1, serve, host);
+	host->rdma = rdma;
+	int rc = bench_child_start(&host->child, cpu, serve, host);
 	if (rc && out)
 		bench_why(out, rc, "%.180s", host->child.shared && host->child.shared->why[0] ?
 			host->child.shared->why : strerror(-rc));
@@ -80,12 +88,22 @@ void dsm_host_stop(struct dsm_host *host)
 	bench_child_stop(&host->child, NULL);
 }
 
-int dsm_host_attach(const char *name, const char *owner, struct dsm **out)
+static int attach(const char *scheme, const char *place, const char *owner, struct dsm **out)
 {
-	char uri[64];
+	char uri[128];
 	struct dsm_options options = DSM_OPTIONS_INIT;
 	options.owner = owner;
 	options.program = "dsm-bench";
-	snprintf(uri, sizeof(uri), "shm://%s", name);
+	snprintf(uri, sizeof(uri), "%s://%s", scheme, place);
 	return dsm_attach(uri, &options, out);
+}
+
+int dsm_host_attach(const char *name, const char *owner, struct dsm **out)
+{
+	return attach("shm", name, owner, out);
+}
+
+int dsm_host_attach_rdma(const struct dsm_host *host, const char *owner, struct dsm **out)
+{
+	return attach("rdma", host->rdma, owner, out);
 }

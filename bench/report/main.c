@@ -41,15 +41,15 @@ static int page(const struct bench_results *results, const char *path,
 
 static void print_aims(const struct bench_results *results)
 {
-	char left[32], limit[32];
+	char left[48], limit[48];
 	for (size_t i = 0; i < results->aims; i++) {
 		const struct bench_aim *a = &results->aim[i];
 		if (!strcmp(a->verdict, "not measured"))
 			printf("%-19s  %s\n", a->verdict, a->text);
 		else
 			printf("%-19s  %s: %s against %s\n", a->verdict, a->text,
-				report_amount(a->left_median, "ns", left, sizeof(left)),
-				report_amount(a->limit_median, "ns", limit, sizeof(limit)));
+				report_amount(a->left_median, report_aim_unit(results, a), left, sizeof(left)),
+				report_amount(a->limit_median, report_aim_unit(results, a), limit, sizeof(limit)));
 	}
 }
 

@@ -19,6 +19,12 @@ char *report_amount(double value, const char *unit, char *buf, size_t size)
 	return buf;
 }
 
+const char *report_aim_unit(const struct bench_results *results, const struct bench_aim *aim)
+{
+	const struct bench_result *row = bench_results_find(results, aim->left);
+	return row ? row->unit : "ns";
+}
+
 char *report_ratio(const struct bench_results *results, const struct bench_result *row,
 	size_t figure, char *buf, size_t size)
 {
@@ -54,19 +60,20 @@ static void head(const struct bench_results *r, FILE *out)
 
 static void aims(const struct bench_results *r, FILE *out)
 {
-	char left[32], limit[32], spread[32];
+	char left[48], limit[48], spread[48];
 	if (!r->aims)
 		return;
 	fputs("## Aims\n\n| aim | measured | limit in this run | spread | |\n|---|---:|---:|---:|---|\n", out);
 	for (size_t i = 0; i < r->aims; i++) {
 		const struct bench_aim *a = &r->aim[i];
 		bool measured = strcmp(a->verdict, "not measured") != 0;
+		const char *unit = report_aim_unit(r, a);
 		fprintf(out, "| %s | %s | %s | %s | %s |\n", a->text,
-			measured ? report_amount(a->left_median, "ns", left, sizeof(left)) : "",
-			measured ? report_amount(a->limit_median, "ns", limit, sizeof(limit)) : "",
-			measured ? report_amount(a->spread, "ns", spread, sizeof(spread)) : "", a->verdict);
+			measured ? report_amount(a->left_median, unit, left, sizeof(left)) : "",
+			measured ? report_amount(a->limit_median, unit, limit, sizeof(limit)) : "",
+			measured ? report_amount(a->spread, unit, spread, sizeof(spread)) : "", a->verdict);
 	}
-	fputs("\nMedians over the repeats. Spread: interquartile range, over the repeats, of what was measured "
+	fputs("\nMedians over the repeats (of p99, where the aim says so). Spread: interquartile range, over the repeats, of what was measured "
 		"less its limit; a difference within it is not distinguishable.\n\n", out);
 }
 
@@ -121,6 +128,10 @@ static void row_line(const struct bench_results *r, const struct bench_result *r
 	fprintf(out, "| %s |", row->name);
 	if (!row->repeats) {
 		fprintf(out, " %s: %s ||||||||||||||||||\n", row->status, row->why);
+		return;
+	}
+	if (f->n <= 0) {
+		fprintf(out, " 0 | no answer: %.0f of %.0f lost ||||||||||||||||||\n", f->lost, f->sent);
 		return;
 	}
 	fprintf(out, " %.0f |", f->n);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "peers/perftest.h"
+
+#include <string.h>
+
+/*
+ *  #, usec
+ *  1, 36.12
+ *  2, 35.80
+ * then the same sorted, or the summary. The numbers of the first block count up from 1.
+ */
+size_t perftest_samples(FILE *from, double *out, size_t room)
+{
+	char line[512];
+	size_t n = 0;
+	bool inside = false;
+	while (n < room && fgets(line, sizeof(line), from)) {
+		unsigned long number;
+		double us;
+		int end = 0;
+		if (line[0] == '#' && line[1] == ',') {
+			if (inside)
+				break; /* the sorted ones */
+			inside = strstr(line, "usec") != NULL;
+			continue;
+		}
+		if (!inside)
+			continue;
+		if (sscanf(line, "%lu, %lf%n", &number, &us, &end) != 2 || number != n + 1 || us <= 0)
+			break;
+		out[n++] = us * 1000;
+	}
+	return n;
+}
