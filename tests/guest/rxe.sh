@@ -40,7 +40,7 @@ test_add() {
 	check 'add: nothing to complain of' is "$err" ''
 	run rxe add eth0; expect 'add again' 0 rxe0 'eth0 has rxe0 already'
 	run rxe status --format json; expect 'status' 0
-	check 'status: JSON' json doc 'len(d) == 1 and d[0]["device"] == "rxe0" and d[0]["rdma_mtu"] == 1024'
+	check 'status: JSON' json 'length == 1 and .[0].device == "rxe0" and .[0].rdma_mtu == 1024'
 	run doctor; expect 'all well' 0
 	for line in rdma_cm device access mtu address firewall memlock; do check "all well: $line" state_is "$line" ok; done
 	check 'all well: the GID' found_has address '10.77.0.1, GID 1, RoCE v2'
@@ -115,7 +115,6 @@ test_network() {
 		check "MTU $mtu, as status says" is "$(cut -f9 "$work/out")" "${mtu#*:}"
 	done
 	ip link set eth0 mtu 1500
-	mount --bind /dev/null /dev/infiniband/rdma_cm && umount /dev/infiniband/rdma_cm
 	mv /dev/infiniband/rdma_cm /dev/infiniband/away
 	broken 'no connections' rdma_cm fail 1 'is missing' 'modprobe rdma_ucm'
 	mv /dev/infiniband/away /dev/infiniband/rdma_cm
@@ -157,7 +156,7 @@ test_user() {
 
 # filter NAME STATE FIX NFT-LINE...: a chain "input" of these rules; the policy is the first word.
 filter() {
-	local name=$1 state=$2 fix=$3 policy=$4 line
+	local name=$1 wanted=$2 mend=$3 policy=$4 line
 	shift 4
 	{
 		echo 'flush ruleset'
@@ -167,18 +166,18 @@ filter() {
 		for line in "$@"; do echo "add rule inet own $line"; done
 	} | nft -f -
 	run doctor
-	check "filter: $name: $state" state_is firewall "$state"
-	[ -z "$fix" ] || check "filter: $name: fix" fix_has firewall "$fix"
+	check "filter: $name: $wanted" state_is firewall "$wanted"
+	[ -z "$mend" ] || check "filter: $name: fix" fix_has firewall "$mend"
 }
 
 test_firewall() {
-	local fix='nft insert rule inet own input udp dport 4791 accept'
+	local nft='nft insert rule inet own input udp dport 4791 accept'
 	filter 'empty' ok '' accept
-	filter 'dropped' fail "$fix" accept 'input udp dport 4791 drop'
-	filter 'rejected in a set' fail "$fix" accept 'input udp dport { 53, 4000-5000 } counter reject'
-	filter 'policy' fail "$fix" drop 'input ct state established,related accept' 'input iifname lo accept' \
+	filter 'dropped' fail "$nft" accept 'input udp dport 4791 drop'
+	filter 'rejected in a set' fail "$nft" accept 'input udp dport { 53, 4000-5000 } counter reject'
+	filter 'policy' fail "$nft" drop 'input ct state established,related accept' 'input iifname lo accept' \
 		'input tcp dport 4791 accept'
-	eval "$(column_of firewall 4)"
+	line_of firewall; eval "$fix"
 	run doctor; check 'filter: the fix mends it' state_is firewall ok
 	filter 'accepted before the policy' ok '' drop 'input meta l4proto udp th dport 4791 accept'
 	filter 'dropped elsewhere' ok '' accept 'input iifname "wlan*" udp dport 4791 drop' 'input udp dport != 4791 drop'
@@ -191,7 +190,7 @@ test_firewall() {
 	nft flush ruleset
 	iptables -A INPUT -p udp -m multiport --dports 1,4791 -j DROP
 	run doctor; check 'iptables: dropped' state_is firewall fail
-	eval "$(column_of firewall 4)"
+	line_of firewall; eval "$fix"
 	run doctor; check 'iptables: the fix mends it' state_is firewall ok
 	iptables -F; nft flush ruleset
 	iptables-legacy -P INPUT DROP; iptables-legacy -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
@@ -230,10 +229,10 @@ test_no-module() {
 	run rxe add eth0; expect 'no module: add' 1 '' 'has no module rdma_rxe'
 	check 'no module: add names the package' has "$err" 'linux-image-amd64'
 	local kernel=6.1.0-99-cloud-amd64
-	mkdir -p "/lib/modules-cloud"
-	cp -r "/lib/modules/$(uname -r)" "$work/modules"
+	cp "/lib/modules/$(uname -r)"/modules.{dep,builtin} "$work/"
 	mount -t tmpfs tmpfs /lib/modules
-	cp -r "$work/modules" "/lib/modules/$kernel"
+	mkdir "/lib/modules/$kernel"
+	cp "$work"/modules.* "/lib/modules/$kernel/"
 	echo "$kernel" >"$work/osrelease"
 	mount --bind "$work/osrelease" /proc/sys/kernel/osrelease
 	run doctor
@@ -244,7 +243,6 @@ test_no-module() {
 	check 'no folder of modules: fail' state_is module fail
 	check 'no folder of modules: which' found_has module "/lib/modules/$kernel is missing"
 	umount /proc/sys/kernel/osrelease
-	check 'a module kept in the kernel is not missing' bash -c "grep -q . /lib/modules/$(uname -r)/modules.builtin"
 }
 
 test_no-crc32() {
@@ -290,7 +288,7 @@ near_doctor() {
 	date -s '+1 hour' >/dev/null
 	run doctor "$uri"
 	check 'a clock that is an hour ahead' state_is clock warn
-	check 'an hour it is' matches "$(column_of clock 3)" 'stamped (3599|3600|3601)[.].* behind'
+	check 'an hour it is' clock_matches 'stamped (3599|3600|3601)[.].* behind'
 	date -s '-1 hour' >/dev/null
 	guest-sync asked
 	guest-sync stop
@@ -302,6 +300,8 @@ near_doctor() {
 	check 'another port: RDMA itself is well' state_is device ok
 	guest-sync end
 }
+
+clock_matches() { line_of clock && matches "$found" "$1"; }
 
 test_engine() {
 	if [ "$GUEST_ID" -eq 0 ]; then far_engine; else near_doctor; fi

@@ -72,7 +72,7 @@ static bool check_found(struct owner *o)
 		struct dsm_frame_info info;
 		uint64_t value = 0, acked = VALUE_NUMBER(atomic_load(&o->board->acked[g]));
 		int rc = dsm_snapshot(o->dsm, o->groups.group[g], o->groups.frame[g]);
-		if (!rig_check(rc == 0, "successor of %s reads group %u: %s", role_names[o->role], g, dsm_error()))
+		if (!rig_check(rc == 0 || rig_lost("a successor"), "successor of %s reads group %u: %s", role_names[o->role], g, dsm_error()) || rc)
 			return false;
 		dsm_frame_info(o->groups.frame[g], &info);
 		rig_check(groups_value(&o->groups, g, &value), "successor of %s: group %u torn", role_names[o->role], g);
@@ -192,7 +192,7 @@ void owner_run(const struct owner_task *task)
 			rc = work(&o, task->busy);
 		}
 	} else {
-		rig_check(rc == -EOWNERDEAD, "%s: %s", role_names[o.role], dsm_error());
+		rig_check(rc == -EOWNERDEAD || rig_lost("an owner"), "%s: %d %s", role_names[o.role], rc, dsm_error());
 	}
 	groups_free(&o.groups);
 	dsm_detach(&o.dsm);

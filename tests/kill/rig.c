@@ -38,6 +38,15 @@ bool rig_check(bool good, const char *what, ...)
 	return false;
 }
 
+bool rig_lost(const char *who)
+{
+	if (!board->rdma[0] || atomic_fetch_add(&board->losses, 1) >= LOSSES_MAX)
+		return false;
+	printf("  %s lost its connection: %s\n", who, dsm_error());
+	fflush(stdout);
+	return true;
+}
+
 void rig_sleep_us(unsigned us)
 {
 	struct timespec t = { us / 1000000, (long)(us % 1000000) * 1000 };

@@ -43,6 +43,7 @@ struct seen_board {
 
 struct board {
 	_Atomic uint32_t failed, passed, stop, engine_up;
+	_Atomic uint32_t losses;        /* connections lost over a network, though nobody was to lose one */
 	_Atomic uint64_t boot, saved;   /* the engine's own cell: committed; in a finished save */
 	struct role_board roles[ROLES];
 	struct seen_board readers[READERS];
@@ -58,6 +59,11 @@ extern const char *const role_names[ROLES];
 
 /* Counts on the board; says what was wrong. Any process. Returns `good`. */
 bool rig_check(bool good, const char *what, ...) __attribute__((format(printf, 2, 3)));
+
+/* Over a network, and on a machine so busy that a peer stands still for half a second, an owner may lose
+ * its connection instead of doing what it is to do: true, and counted, a limited number of times. */
+#define LOSSES_MAX 20u
+bool rig_lost(const char *who);
 
 /* What an owner does besides committing. */
 struct owner_task {
