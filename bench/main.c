@@ -169,6 +169,8 @@ int main(int argc, char **argv)
 	else
 		all_rows(&list);
 	int status = 1;
+	if (!list.n)
+		return status;
 	if (o.list) {
 		status = list_rows(&list, o.glob);
 	} else {
