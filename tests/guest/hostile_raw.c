@@ -223,11 +223,19 @@ bool raw_cut(struct raw *r, unsigned ms)
 {
 	struct control_reader in;
 	struct rdma_cm_id *id;
-	for (uint64_t end = now_ms() + ms; now_ms() < end;) {
+	struct verbs_frame nothing = { 0 };
+	for (uint64_t end = now_ms() + ms, ask = now_ms() + 500; now_ms() < end;) {
 		int rc = raw_expect(r, CONTROL_TYPE_END, 10, &in);
 		if (rc != -ETIMEDOUT)
 			return true;
 		if (rc_event(r->channel, &id) == -ECONNRESET && id == r->id)
+			return true;
+		if (now_ms() < ask)
+			continue;
+		/* the kernel says good-bye once only; if that was lost, no pair is there to take a message */
+		ask = now_ms() + 500;
+		verbs_put_frame(r->buffer.at, &nothing);
+		if (raw_work(r, VERBS_CONTROL, IBV_WR_SEND, 0, 0, VERBS_FRAME_HEAD) != IBV_WC_SUCCESS)
 			return true;
 	}
 	return false;
