@@ -218,7 +218,7 @@ int link_open(struct dsm *dsm, uint32_t timeout_ms, struct link **out)
 		return try_all(dsm, deadline, out);
 	const struct transport_ops *ops = dsm->inproc ? &transport_shm : transport_find(dsm->uri.scheme);
 	if (!ops && strcmp(dsm->uri.scheme, "rdma") == 0)
-		return dsm__fail(-ENOTSUP, "%s: this build has no rdma", "rdma://");
+		return dsm__fail(-ENOTSUP, "rdma://%s: this build has no rdma", dsm->uri.host);
 	if (!ops)
 		return dsm__fail(-ENOTSUP, "%s://: no such transport in this build; it has shm://%s",
 			dsm->uri.scheme, transport_find("rdma") ? " and rdma://" : "");

@@ -22,7 +22,9 @@ static inline int floor_moves(struct group_seen *seen, const struct slot_meta *m
 uint8_t read_flags(const struct dsm *dsm, uint32_t group, const struct slot_meta *meta)
 {
 	uint32_t flags = atomic_load_explicit(&dsm->attention, memory_order_relaxed) & ATTEND_FLAGS;
-	if (meta->owner_state != DSM_ALIVE)
+	if (meta->owner_state & META_REMEMBERED)
+		flags |= DSM_STALE_ENGINE;
+	if ((meta->owner_state & ~META_REMEMBERED) != DSM_ALIVE)
 		flags |= DSM_STALE_OWNER;
 	return (uint8_t)(flags | atomic_load_explicit(&dsm->seen[group].aged, memory_order_relaxed));
 }

@@ -64,7 +64,8 @@ uint64_t deadline_after(const struct dsm *dsm, int timeout_ms)
 
 /* ---- losing and regaining ---- */
 
-static void lose(struct dsm *dsm, bool at_once)
+/* `why`: negative errno of the channel, 0 = the engine said good-bye. */
+static void lose(struct dsm *dsm, bool at_once, int why)
 {
 	if (dsm->lost)
 		return;
@@ -72,8 +73,8 @@ static void lose(struct dsm *dsm, bool at_once)
 	dsm->backoff_ms = BACKOFF_FIRST_MS;
 	dsm->retry_ns = clock_now(dsm->clock) + (at_once ? 0 : BACKOFF_FIRST_MS * UINT64_C(1000000));
 	set_flags(dsm, ATTEND_LOST | DSM_STALE_ENGINE);
-	slow_event(dsm, DSM_EVENT_LOST, 0, "%s: the engine is gone; the last values stay readable, stale",
-		slow_link(dsm)->uri);
+	slow_event(dsm, DSM_EVENT_LOST, 0, "%s: the engine is gone (%s); the last values stay readable, stale",
+		slow_link(dsm)->uri, why ? strerror(-why) : "it ended");
 	slow_wake(dsm);
 }
 
@@ -221,7 +222,7 @@ static void on_event(struct dsm *dsm, struct link *link, struct control_reader *
 	} else if (e.kind == CONTROL_BANK_MOVED && e.owner < link->view.owner_count) {
 		ask_for_bank(link, e.owner);
 	} else if (e.kind == CONTROL_ENDED) {
-		lose(dsm, true);
+		lose(dsm, true, 0);
 	}
 }
 
@@ -291,7 +292,7 @@ static void pump(struct dsm *dsm)
 		if (n == -EAGAIN)
 			break;
 		if (n < 0)
-			lose(dsm, false);
+			lose(dsm, false, n);
 		else
 			on_message(dsm, link, dsm->message, (size_t)n);
 	}
@@ -353,7 +354,7 @@ static void watch_engine(struct dsm *dsm, struct link *link, uint64_t now)
 			link->ops->header(link->conn)->lease_ms);
 	}
 	if (pulse.ended)
-		lose(dsm, true);
+		lose(dsm, true, 0);
 }
 
 void slow_step(struct dsm *dsm)

@@ -45,8 +45,11 @@ static_assert(sizeof(struct ring) == 64, "a ring is one line");
 struct slot_meta {
 	uint64_t seq, time, step;
 	uint32_t epoch;
-	uint32_t owner_state;       /* enum dsm_owner_state at the recheck */
+	uint32_t owner_state;       /* enum dsm_owner_state at the recheck; META_REMEMBERED */
 };
+
+/* The engine could not be asked: this is what was read last, whatever the slow path knows yet. */
+#define META_REMEMBERED 0x100u
 
 /* -EAGAIN and -ESTALE are the read path's: -EAGAIN try again, -ESTALE the bank has moved. */
 

@@ -272,7 +272,7 @@ static int verbs_recv(struct transport_conn *conn, void *message, size_t room)
 		if (!lost && write_is_lost(conn))
 			lost = -ECONNRESET;
 		if (lost)
-			rc = -ECONNRESET;
+			rc = lost;
 		else if (conn->view) {
 			verbs_watch(conn);
 			verbs_notify(conn);

@@ -45,6 +45,7 @@ EACH(a_read_that_fails_uses_nothing_of_its_buffer)
 	provider_commit(p, 6, 0x22);
 	p->status = st->status;
 	cr_assert_eq(read_it(p, payload, &meta), 0); /* the last that was read, as after any loss */
+	cr_assert(meta.owner_state & META_REMEMBERED, "it would not be shown as stale");
 	cr_assert(meta.seq == 5 && payload[0] == UINT64_C(0x1111111111111111));
 	cr_assert_eq(atomic_load(&p->conn->broken), st->error);
 	uint32_t posts = p->posts;
@@ -238,5 +239,20 @@ Test(verbs_errors, a_gap_in_the_ring)
 	p->bank[p->group.ring_offset + 6 % PROVIDER_K * PROVIDER_SLOT + 60] ^= 1;
 	cr_assert_eq(verbs_read_step(p->conn, 0, 7, payload, &meta), 0);
 	cr_assert_eq(verbs_read_step(p->conn, 0, 5, payload, &meta), -EAGAIN);
+	provider_free(p);
+}
+
+/* Lost between `step complete` and the rings: what was read last is not what the step had. */
+Test(verbs_errors, a_step_is_not_put_together_after_a_loss)
+{
+	struct provider *p = provider_new();
+	uint64_t payload[PROVIDER_PAYLOAD / 8];
+	struct slot_meta meta;
+	provider_commit(p, 5, 0x11);
+	cr_assert_eq(read_it(p, payload, &meta), 0);
+	p->status = IBV_WC_RETRY_EXC_ERR;
+	cr_assert_eq(verbs_read_step(p->conn, 0, 6, payload, &meta), -ENOTCONN);
+	cr_assert_eq(verbs_read_step(p->conn, 0, 5, payload, &meta), 0);
+	cr_assert_eq(read_it(p, payload, &meta), 0);
 	provider_free(p);
 }
