@@ -90,11 +90,11 @@ engine_side() {
 	local engine
 	start "$build/engine/dsmd" --name demo --rdma "$GUEST_IP" --auth none "$rig/rig.yaml"
 	engine=${pids[0]}
-	await 20 engine -u shm://demo info
+	await 60 engine -u shm://demo info
 	start "$build/examples/rig-operator" shm://demo
 	start "$build/examples/rig-replay" --uri shm://demo --speed "$speed" --from "$from" --loop \
 		"$rig/data/SampleData1.csv" "$rig/data/RigStatesForSampleData1.txt"
-	await 20 'row of the log' -u shm://demo get setpoint.wob status.row
+	await 60 'row of the log' -u shm://demo get setpoint.wob status.row
 	printf 'An engine at rdma://%s, the operator, and the replay of the log from row %d at %dx.\n' \
 		"$GUEST_IP" "$from" "$speed"
 	guest-sync serving
@@ -109,7 +109,8 @@ engine_side() {
 # Attached before the engine is stopped; reads until the counters were taken.
 read_while_stopped() {
 	local reader
-	"$dsm" -u "$uri" get --format csv -i 0.5 status.row hoisting.block_height drilling.bit_depth >"$log" &
+	# the time to attach is part of the whole
+	"$dsm" -u "$uri" --timeout 120 get --format csv -i 0.5 status.row hoisting.block_height drilling.bit_depth >"$log" &
 	reader=$!
 	await_lines 3
 	guest-sync attached
@@ -124,7 +125,7 @@ read_while_stopped() {
 }
 
 await_lines() {
-	local end=$((SECONDS + 20))
+	local end=$((SECONDS + 60))
 	until [ "$(wc -l <"$log")" -ge "$1" ]; do
 		[ "$SECONDS" -lt "$end" ] || trouble 'the reader reads nothing'
 		sleep 0.1
@@ -134,7 +135,7 @@ await_lines() {
 reader_side() {
 	uri=rdma://$GUEST_PEER
 	guest-sync serving
-	await 20 "engine at $uri" -u "$uri" get status.row
+	await 60 "engine at $uri" -u "$uri" get status.row
 	read_while_stopped
 	printf '\nAnd with the engine running, for %d s:\n' "$seconds"
 	"$build/examples/rig-view" --uri "$uri" --seconds "$seconds" --count status status.row status.rig_state \

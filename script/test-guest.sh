@@ -215,11 +215,16 @@ suite_rxe() {
 
 # ---- script/demo --rdma ------------------------------------------------------------------------
 
+end_guest_demo() {
+	[ -z "$guest_group" ] || kill -TERM -- "-$guest_group"
+	rm -rf "$guest_tmp"
+}
+
 suite_demo_rdma() {
-	local status=0 start
-	guest_tmp=$(mktemp -d) guest_mark=$$-$RANDOM
+	local status=0 start tries
+	guest_tmp=$(mktemp -d) guest_mark=$$-$RANDOM guest_group=''
 	guest_said=$guest_tmp/said
-	trap 'rm -rf "$guest_tmp"' EXIT
+	trap end_guest_demo EXIT
 	if ! in_guest 0 --prepare; then
 		skip "guests: $(tail -n 1 "$guest_said")"
 		finish
@@ -234,10 +239,16 @@ suite_demo_rdma() {
 	# one process group, as a terminal makes it
 	DSM_GUEST_MARK=$guest_mark TMPDIR=$guest_tmp env --default-signal=INT,QUIT setsid script/demo --rdma \
 		>"$guest_said" 2>&1 &
-	sleep 15
-	start=$SECONDS status=0
-	kill -INT -- "-$!" || fail 'the demo had ended before Ctrl-C'
-	wait $! || status=$?
+	guest_group=$! status=0
+	for ((tries = 0; tries < 600; tries++)); do
+		! guest_said 'Starting' || break
+		sleep 0.2
+	done
+	sleep 5
+	start=$SECONDS
+	kill -INT -- "-$guest_group" || fail 'the demo had ended before Ctrl-C'
+	wait "$guest_group" || status=$?
+	guest_group=''
 	cat "$guest_said"
 	check "stopped by Ctrl-C it ends with status $status" [ "$status" -eq 0 ]
 	check 'Ctrl-C ends it within 5 seconds' [ $((SECONDS - start)) -le 5 ]

@@ -18,7 +18,7 @@
 
 enum {
 	CELLS_MAX = 200, READS_A_ROUND = 2000, ROUNDS_A_SECOND = 5, SAMPLES_MAX = 1000000,
-	PRINT_EVERY_S = 5, ROUND_NS = 100000000, /* a network's reads take longer */
+	ATTACH_MS = 10000, PRINT_EVERY_S = 5, ROUND_NS = 100000000, /* a network's reads take longer */
 };
 
 static const char usage[] =
@@ -251,6 +251,7 @@ int main(int argc, char **argv)
 		return result - 1;
 	stop_prepare();
 	options.program = "view";
+	options.attach_timeout_ms = ATTACH_MS;
 	view.terminal = isatty(STDOUT_FILENO);
 	view.took_ns = calloc(SAMPLES_MAX, sizeof *view.took_ns);
 	result = view.took_ns == NULL ? -1 : dsm_attach(view.uri, &options, &view.dsm);
