@@ -30,6 +30,11 @@ static int receive(struct link *link, const struct dsm *dsm, uint64_t deadline, 
 	}
 }
 
+static int cut_off(const struct link *link, int rc)
+{
+	return dsm__fail(rc, "%s: the connection was lost while attaching: %s", link->uri, dsm_strerror(rc));
+}
+
 static int send_hello(struct link *link, struct dsm *dsm)
 {
 	unsigned char message[512];
@@ -48,7 +53,8 @@ static int send_hello(struct link *link, struct dsm *dsm)
 	snprintf(hello.program, sizeof(hello.program), "%s", dsm->program);
 	control_begin(&w, message, sizeof(message), CONTROL_HELLO);
 	control_put_hello(&w, &hello);
-	return link->ops->send(link->conn, message, control_end(&w));
+	int rc = link->ops->send(link->conn, message, control_end(&w));
+	return rc ? cut_off(link, rc) : 0;
 }
 
 static int get_welcome(struct link *link, struct dsm *dsm, uint64_t deadline, void *message)
@@ -100,9 +106,11 @@ static int get_banks(struct link *link, struct dsm *dsm, uint64_t deadline, void
 		control_begin(&w, message, CONTROL_MAX, CONTROL_MAP);
 		control_put_map(&w, &map);
 		int rc = link->ops->send(link->conn, message, control_end(&w));
+		if (rc)
+			return cut_off(link, rc);
 		while (rc == 0) {
 			int n = receive(link, dsm, deadline, message);
-			rc = n < 0 ? n : control_open(&r, message, (size_t)n);
+			rc = n == -EPIPE || n == -ECONNRESET ? cut_off(link, n) : n < 0 ? n : control_open(&r, message, (size_t)n);
 			if (rc == 0 && r.type == CONTROL_MAPPED) {
 				rc = control_get_map(&r, &map);
 				if (rc == 0)

@@ -75,8 +75,25 @@ static void measure_attach(void)
 	readers_see_stale(0, true, "first owner");
 }
 
+/* The engine's host may be starting still. In a child: this process forks, and has no handle. */
+static void await_engine(void)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct dsm *dsm = NULL;
+		int rc = -ENOENT;
+		for (uint64_t until = now_ms() + BOUND_MS; rc && now_ms() < until; rig_sleep_us(100000))
+			rc = dsm_attach(board->uri, NULL, &dsm);
+		rig_check(rc == 0, "no engine: %d %s", rc, dsm_error());
+		dsm_detach(&dsm);
+		_exit(0);
+	}
+	reap(pid);
+}
+
 static void run(bool remote, unsigned rounds)
 {
+	await_engine();
 	start_readers();
 	measure_attach();
 #ifdef DSM_TEST_HOOKS

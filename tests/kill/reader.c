@@ -96,7 +96,7 @@ void reader_run(uint32_t index)
 	int rc = dsm_attach(board->uri, &o, &r.dsm);
 	for (uint32_t role = 0; rc == 0 && role < ROLES; role++)
 		rc = groups_find(r.dsm, role, &r.roles[role]);
-	if (!rig_check(rc == 0, "reader: %s", dsm_error()))
+	if (!rig_check(rc == 0, "reader: %d %s", rc, dsm_error()))
 		return;
 	while (!atomic_load(&board->stop)) {
 		for (uint32_t role = 0; role < ROLES; role++) {
