@@ -94,6 +94,7 @@ static int attach(const char *scheme, const char *place, const char *owner, stru
 	struct dsm_options options = DSM_OPTIONS_INIT;
 	options.owner = owner;
 	options.program = "dsm-bench";
+	options.attach_timeout_ms = 20000; /* no row measures it, and an emulated machine may be slow */
 	snprintf(uri, sizeof(uri), "%s://%s", scheme, place);
 	return dsm_attach(uri, &options, out);
 }
