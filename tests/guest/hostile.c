@@ -89,8 +89,10 @@ static bool begin(void)
 		rc = dsm_engine_attach(engine, &own_groups, &writer);
 	if (rc == 0)
 		rc = dsm_cell(writer, "gengine.v", &own);
+	struct dsm_options patient = DSM_OPTIONS_INIT;
+	patient.attach_timeout_ms = patient.call_timeout_ms = 30000; /* an emulated machine among others */
 	if (rc == 0)
-		rc = dsm_attach(uri, NULL, &honest);
+		rc = dsm_attach(uri, &patient, &honest);
 	static const char *const names[] = { "gengine.v", "gfar.v", "gnear.v" };
 	for (unsigned i = 0; rc == 0 && i < 3; i++)
 		rc = dsm_cell(honest, names[i], &cells[i]);
