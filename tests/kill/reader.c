@@ -93,7 +93,10 @@ void reader_run(uint32_t index)
 	struct dsm_event event;
 	o.attach_timeout_ms = BOUND_MS;
 	o.tries = 200;
-	int rc = dsm_attach(board->uri, &o, &r.dsm);
+	int rc;
+	do {
+		rc = dsm_attach(board->uri, &o, &r.dsm);
+	} while (rc && rig_lost("a reader"));
 	for (uint32_t role = 0; rc == 0 && role < ROLES; role++)
 		rc = groups_find(r.dsm, role, &r.roles[role]);
 	if (!rig_check(rc == 0, "reader: %d %s", rc, dsm_error()))
