@@ -180,12 +180,14 @@ static int change_user(struct session *s, uint32_t owner)
 	struct dsm_engine *e = s->engine;
 	struct holder *h = &e->holders[owner];
 	uint32_t last = h->last_uid;
-	h->last_uid = s->uid;
-	if (last == (uint32_t)-1 || last == s->uid)
+	if (last == (uint32_t)-1 || last == s->uid) {
+		h->last_uid = s->uid;
 		return 0;
+	}
 	int rc = move_bank(e, owner);
 	if (rc)
 		return rc;
+	h->last_uid = s->uid;
 	takeover_scrub(e->region, owner);
 	server_tell_all(e, CONTROL_BANK_MOVED, owner, 0);
 	return 0;

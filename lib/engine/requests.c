@@ -304,22 +304,35 @@ static bool repeated(struct session *s, const struct control_request *q, struct 
 	return true;
 }
 
+/* Nothing is remembered of who may not ask: records are few. */
+static void refuse_request(struct session *s, const struct control_request *q, struct batch *b)
+{
+	struct control_reply reply = { .number = q->number, .status = -EPERM };
+	if (s->ops->network)
+		snprintf(reply.text, sizeof(reply.text), "no network may send requests: the engine's "
+			"`requesters:` names users, and a network has none");
+	else
+		snprintf(reply.text, sizeof(reply.text), "user %u may not send requests; the engine's "
+			"`requesters:` says who may", s->uid);
+	region_count(s->engine->region, COUNTER_REQUESTS_REFUSED, 1);
+	batch_put(b, &reply);
+}
+
 static void one_request(struct session *s, const struct control_request *q, struct batch *b)
 {
 	struct dsm_engine *e = s->engine;
 	const struct view *v = &e->region->view;
 	struct control_reply reply = { .number = q->number };
+	if (!s->may_request) {
+		refuse_request(s, q, b);
+		return;
+	}
 	if (repeated(s, q, b))
 		return;
 	s->record->last = q->number;
 	uint32_t owner = q->cell < v->cell_count ? v->groups[v->cells[q->cell].group].owner : DSM_NONE;
 	if (owner == DSM_NONE)
 		reply.status = dsm__fail(-EINVAL, "the table has no cell %u", q->cell);
-	else if (!s->may_request)
-		reply.status = s->ops->network ? dsm__fail(-EPERM, "no network may send requests: the engine's "
-			"`requesters:` names users, and a network has none") :
-			dsm__fail(-EPERM, "user %u may not send requests; the engine's "
-			"`requesters:` says who may", s->uid);
 	else if (owner == 0 && e->has_writer)
 		reply.status = carry_out(e, q, &reply.previous);
 	else if ((reply.status = forward(s, q, owner)) == 0) {
@@ -340,7 +353,7 @@ void requests_message(struct session *s, struct control_reader *r)
 	struct batch b;
 	uint64_t generation;
 	bool bad = control_get_u64(r, &generation) != 0;
-	if (!s->record) {
+	if (!s->record && s->may_request) {
 		/* found: made by another connection under the same id since this one said HELLO */
 		struct record *record = records_find(e, s->client_id);
 		if (!record && (record = records_add(e, s->client_id)) != NULL)

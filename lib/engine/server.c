@@ -129,12 +129,18 @@ static void session_tick(struct session *s, uint64_t now)
 		server_drop(s);
 }
 
+/* This thread was not run for long: who was silent meanwhile could not be heard. */
+static bool stood_still(const struct dsm_engine *e, uint64_t now)
+{
+	return now - e->tick_ns > e->options.lease_ms * UINT64_C(500000);
+}
+
 static void tick(struct dsm_engine *e)
 {
 	uint64_t fired, now = clock_now(e->clock);
 	if (read(e->timer_fd, &fired, sizeof(fired)) < 0 && errno != EAGAIN)
 		return;
-	bool late = now - e->tick_ns > e->options.lease_ms * UINT64_C(500000);
+	bool late = stood_still(e, now);
 	if (late)
 		region_count(e->region, COUNTER_TICKS_MISSED, 1);
 	e->tick_ns = now;
@@ -153,7 +159,7 @@ static void tick(struct dsm_engine *e)
 
 static void handle(struct dsm_engine *e, const struct epoll_event *ev)
 {
-	uint64_t tag = ev->data.u64;
+	uint64_t tag = ev->data.u64, now = clock_now(e->clock);
 	if (tag == TAG_LISTEN)
 		local_accept(e);
 	else if (tag == TAG_TIMER)
@@ -161,7 +167,7 @@ static void handle(struct dsm_engine *e, const struct epoll_event *ev)
 	else if (tag == SERVER_TAG_VERBS)
 		verbs_events(e);
 	else if ((tag & 7) == TAG_PIDFD)
-		owners_tick(e, clock_now(e->clock), false);
+		owners_tick(e, now, stood_still(e, now));
 	else if (tag != TAG_STOP)
 		serve(ev->data.ptr);
 }

@@ -174,11 +174,13 @@ static void close_listener(struct verbs *v, bool removed)
 
 static bool too_many(struct dsm_engine *e)
 {
-	uint32_t half_open = 0, half = e->options.max_clients / 2;
+	uint32_t half_open = 0, network = 0, half = e->options.max_clients / 2;
 	uint32_t limit = half < HALF_OPEN_MAX ? half + 1 : HALF_OPEN_MAX;
 	for (struct session *s = e->sessions; s; s = s->next)
-		half_open += s->ops->network && !s->greeted;
-	if (e->session_count < e->options.max_clients && half_open < limit)
+		half_open += s->ops->network && !s->greeted, network += s->ops->network;
+	/* a network has no users to count by, so it leaves places for those of this machine */
+	if (e->session_count < e->options.max_clients && half_open < limit &&
+	    network < e->options.max_clients - e->options.max_clients / 4)
 		return false;
 	region_count(e->region, COUNTER_REFUSED_FULL, 1);
 	dsm__fail(-EBUSY, "the engine has all the clients it takes (max_clients %u)", e->options.max_clients);
@@ -314,7 +316,8 @@ void verbs_tick(struct dsm_engine *e, uint64_t now)
 	struct verbs *v = e->verbs;
 	if (!v)
 		return;
-	keep_listening(e, now);
+	if (now) /* 0: the engine is ending */
+		keep_listening(e, now);
 	for (struct remote *r = v->lingering, *next; r; r = next) {
 		next = r->next_lingering;
 		endpoint_flush(&r->ep);

@@ -50,7 +50,7 @@ struct remote {
 	struct ibv_pd *own_pd;      /* of an owner: exactly one registration lies in it, the own bank */
 	struct ibv_mr *own;
 	bool violated;              /* reached where it may not */
-	uint64_t probed_ns, taken_ns, linger_until_ns;
+	uint64_t probed_ns, taken_ns, ticked_ns, linger_until_ns;
 	char address[64];
 	struct remote *next_lingering;
 };

@@ -180,6 +180,9 @@ static int remote_tick(struct session *s, uint64_t now)
 	int rc = endpoint_flush(&r->ep);
 	if (rc || r->violated)
 		return rc ? rc : violation(r);
+	if (now - r->ticked_ns > s->engine->options.lease_ms * UINT64_C(500000))
+		r->taken_ns = now; /* we stood still, not the client */
+	r->ticked_ns = now;
 	if (r->ep.arrived_count)
 		return 1; /* sent so that nobody was woken */
 	if (remote_settled(r)) {
@@ -305,7 +308,7 @@ int remote_open(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_c
 	id->context = p;
 	d->remotes++;
 	take_address(r, id);
-	r->probed_ns = r->taken_ns = clock_now(e->clock);
+	r->probed_ns = r->taken_ns = r->ticked_ns = clock_now(e->clock);
 	server_add(e, &r->session);
 	return 0;
 }

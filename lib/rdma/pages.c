@@ -30,6 +30,13 @@ int pages_make(struct pages *pages, struct ibv_pd *pd, uint64_t bytes, unsigned 
 	return 0;
 }
 
+void pages_unregister(struct pages *pages)
+{
+	if (pages->mr && pages->kept_by == getpid())
+		ibv_dereg_mr(pages->mr);
+	pages->mr = NULL;
+}
+
 void pages_free(struct pages *pages)
 {
 	/* in a forked child they are not there, and the addresses may be somebody else's by now */

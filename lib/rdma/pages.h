@@ -17,6 +17,8 @@ struct pages {
 
 /* Zeroed, touched, registered with `access` (0 or IBV_ACCESS_LOCAL_WRITE). Text names memlock. */
 int pages_make(struct pages *pages, struct ibv_pd *pd, uint64_t bytes, unsigned access);
+/* The device lets go of them; the memory stays. */
+void pages_unregister(struct pages *pages);
 void pages_free(struct pages *pages);
 
 #endif

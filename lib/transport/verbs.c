@@ -116,7 +116,7 @@ static void release(struct transport_conn *conn)
 	pair_close(&conn->control);
 	pair_close(&conn->read.pair);
 	pair_close(&conn->write.pair);
-	pages_free(&conn->source);
+	pages_unregister(&conn->source); /* a loan may point into it: freed at close */
 	pages_free(&conn->watch_pages);
 	pages_free(&conn->ring_pages);
 	pages_free(&conn->bounce);
@@ -177,6 +177,7 @@ static void verbs_close(struct transport_conn *conn)
 	if (conn->pid == getpid()) {
 		let_last_words_out(conn);
 		release(conn);
+		pages_free(&conn->source);
 		pthread_mutex_destroy(&conn->control_lock);
 	} else {
 		/* a forked child: the pairs are the parent's, and its work goes on */

@@ -72,7 +72,8 @@ struct transport_conn {
 	uint32_t watch_lines, watch_counters, watch_pulses; /* offsets in them */
 	uint32_t watching;          /* READs of the watch outstanding */
 	uint64_t watch_ns;          /* of the last one */
-	uint32_t *ages, age_count, age_next, age_asked; /* groups whose pulse is watched */
+	uint32_t *ages, age_count, age_next; /* groups whose pulse is watched */
+	uint32_t age_groups[VERBS_AGES], age_asked; /* those that are being looked at */
 	/* what the slow path knows; written by it, read by anybody */
 	struct region_header header;
 	struct owner_line *lines;
@@ -203,6 +204,8 @@ int verbs_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);
 /* The slot at `at` is that of `index` and whole. */
 bool verbs_slot_holds(const struct transport_conn *conn, uint32_t group, const unsigned char *at,
 	uint64_t index, struct slot_meta *meta);
+/* -ENODATA never mapped; -ENOMEM the engine could not register it. */
+int verbs_bank_there(const struct transport_conn *conn, uint32_t owner);
 /* The newest seq that verified for this handle; 0 none. */
 uint64_t verbs_seen(const struct transport_conn *conn, uint32_t group);
 /* Keeps a verified version; the newest known. */

@@ -122,6 +122,15 @@ static int from_last(struct transport_conn *conn, uint32_t group, uint64_t offse
 
 /* ---- a small ring: pulse and all slots by one READ ---- */
 
+int verbs_bank_there(const struct transport_conn *conn, uint32_t owner)
+{
+	if (!conn->banks[owner].present)
+		return -ENODATA;
+	return conn->banks[owner].addr ? 0 : dsm__fail(-ENOMEM, "the engine's RDMA device does not take the "
+		"bank of owner \"%s\"; the engine's log says why",
+		view_text(conn->view, conn->view->owners[owner].name));
+}
+
 static int admit(const struct transport_conn *conn, uint32_t group)
 {
 	const struct directory_group *g = group_of(conn, group);
@@ -129,7 +138,7 @@ static int admit(const struct transport_conn *conn, uint32_t group)
 		return dsm__fail(-EMSGSIZE, "%s: %llu bytes are too many for a network; such groups carry no "
 			"check word and are for mapped memory", view_text(conn->view, g->name),
 			(unsigned long long)g->payload_bytes);
-	return conn->banks[g->owner].present ? 0 : -ENODATA;
+	return verbs_bank_there(conn, g->owner);
 }
 
 /* The slots then begin one line behind the start of the pages, the pulse ends that line. */
@@ -365,7 +374,9 @@ static int fetch_words(struct transport_conn *conn, uint32_t owner, uint64_t off
 {
 	const struct verbs_bank *bank = &conn->banks[owner];
 	struct verbs_span span = { bank->addr + offset, bank->rkey, 8 * n, conn->ring_pages.at };
-	int rc = bank->present ? verbs_fetch(conn, &span, 1, conn->ring_pages.mr->lkey) : -ENODATA;
+	int rc = verbs_bank_there(conn, owner);
+	if (rc == 0)
+		rc = verbs_fetch(conn, &span, 1, conn->ring_pages.mr->lkey);
 	if (rc == 0)
 		memcpy(out, conn->ring_pages.at, 8u * n);
 	return rc;
@@ -405,7 +416,7 @@ void verbs_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
 		}
 		if (rc == 0)
 			verbs_learn(conn, group, pulse, 0);
-		if ((rc == 0 && pulse > since) || (rc && rc != -EAGAIN && rc != -ENOTCONN))
+		if (rc == 0 && pulse > since)
 			return;
 		uint64_t left = ns - spent;
 		struct timespec t = { 0, (long)(left < WAIT_POLL_NS ? left : WAIT_POLL_NS) };

@@ -79,16 +79,22 @@ static uint32_t add(struct ibv_send_wr *wr, struct ibv_sge *sge, uint32_t n,
 static uint32_t add_ages(struct transport_conn *conn, struct ibv_send_wr *wr, struct ibv_sge *sge,
 	uint32_t n)
 {
+	uint32_t looked = 0;
 	conn->age_asked = 0;
-	while (conn->age_asked < VERBS_AGES && conn->age_asked < conn->age_count) {
-		uint32_t index = conn->ages[(conn->age_next + conn->age_asked) % conn->age_count];
+	for (; conn->age_asked < VERBS_AGES && looked < conn->age_count; looked++) {
+		uint32_t index = conn->ages[(conn->age_next + looked) % conn->age_count];
 		const struct directory_group *g = &conn->view->groups[index];
-		const struct verbs_bank *bank = &conn->banks[g->owner];
-		if (!bank->present)
-			break;
+		/* one that moved: the handle's thread has not taken it into use yet, the old key is void */
+		const struct verbs_bank *bank = conn->moved[g->owner].present ? &conn->moved[g->owner] :
+			&conn->banks[g->owner];
+		if (!bank->present || !bank->addr)
+			continue;
+		conn->age_groups[conn->age_asked] = index;
 		n = add(wr, sge, n, conn, bank->addr + g->pulse_offset, bank->rkey,
 			conn->watch_pulses + 8 * conn->age_asked++, 8);
 	}
+	if (conn->age_count)
+		conn->age_next = (conn->age_next + looked) % conn->age_count;
 	return n;
 }
 
@@ -132,12 +138,10 @@ void verbs_watched(void *context, const struct ibv_wc *wc)
 	verbs_take_header(conn, conn->watch_pages.at);
 	const uint64_t *pulses = (const void *)(conn->watch_pages.at + conn->watch_pulses);
 	for (uint32_t i = 0; i < conn->age_asked; i++) {
-		uint32_t group = conn->ages[(conn->age_next + i) % conn->age_count];
+		uint32_t group = conn->age_groups[i];
 		if (conn->view->groups[group].owner != conn->own_owner)
 			atomic_store_explicit(&conn->newest[group], pulses[i], memory_order_relaxed);
 	}
-	if (conn->age_count)
-		conn->age_next = (conn->age_next + conn->age_asked) % conn->age_count;
 }
 
 /* ---- asked by the handle ---- */
@@ -174,5 +178,7 @@ uint64_t verbs_counter(const struct transport_conn *conn, uint32_t index)
 
 uint64_t verbs_newest(const struct transport_conn *conn, uint32_t group)
 {
+	if (conn->view->groups[group].flags & DSM_GROUP_UNCHECKED)
+		return UINT64_MAX; /* nobody waits for what cannot be read here: the read says why */
 	return atomic_load_explicit(&conn->newest[group], memory_order_relaxed);
 }

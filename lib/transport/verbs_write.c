@@ -55,7 +55,7 @@ static int make_source(struct transport_conn *conn)
 int verbs_load_pulses(struct transport_conn *conn)
 {
 	const struct directory_owner *o = own(conn);
-	int rc = 0;
+	int rc = verbs_bank_there(conn, conn->own_owner);
 	for (uint32_t first = 0; rc == 0 && first < o->group_count; first += VERBS_CHAIN) {
 		struct verbs_span spans[VERBS_CHAIN];
 		uint32_t n = o->group_count - first < VERBS_CHAIN ? o->group_count - first : VERBS_CHAIN;
@@ -323,6 +323,8 @@ int verbs_loan(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64
 {
 	(void)seq;
 	int rc = checked(conn, group);
+	if (rc == 0 && (atomic_load(&conn->gone) || atomic_load(&conn->broken)))
+		rc = lost(conn);
 	if (rc == 0)
 		*payload = source_slot(conn, group) + DSM_SLOT_HEADER / 8;
 	return rc;
