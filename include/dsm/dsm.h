@@ -129,7 +129,8 @@ struct dsm_options {
 	size_t size;             /**< sizeof(struct dsm_options); set by DSM_OPTIONS_INIT */
 	const char *owner;       /**< owner role to claim; NULL = read only */
 	uint32_t flags;          /**< enum dsm_attach_flags */
-	uint32_t attach_timeout_ms; /**< total, over all transports and tries; default 2000 */
+	uint32_t attach_timeout_ms; /**< total, over all transports and tries; default 2000,
+	                                 10000 for rdma://HOST */
 	uint32_t call_timeout_ms;   /**< total deadline of one read or snapshot; default 1000 */
 	uint32_t tries;          /**< attempts of one read before -EAGAIN; default 1000 */
 	const char *program;     /**< shown by `dsm ps`; default: the process's name */

@@ -13,6 +13,7 @@
 #include "core/lines.h"
 
 #define HANDLE_COLOUR 128u
+#define ATTACH_MS 2000u     /* where the transport is still to be chosen */
 #define TAG_GENERATIONS 8u  /* low bits of a tag count the tables one handle has seen */
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -223,8 +224,9 @@ static int take_options(struct dsm *dsm, const struct dsm_options *opts)
 	dsm->clock = opts->clock ? opts->clock : &clock_system;
 	dsm->tries = opts->tries ? opts->tries : 1000;
 	dsm->call_timeout_ms = opts->call_timeout_ms ? opts->call_timeout_ms : 1000;
+	const struct transport_ops *named = transport_find(dsm->uri.scheme);
 	if (!dsm->options.attach_timeout_ms)
-		dsm->options.attach_timeout_ms = 2000;
+		dsm->options.attach_timeout_ms = named ? named->attach_ms : ATTACH_MS;
 	if (opts->owner && (!opts->owner[0] || strlen(opts->owner) >= CONTROL_NAME_MAX))
 		return dsm__fail(-EINVAL, "owner \"%s\": a role's name has 1 to %u bytes", opts->owner,
 			CONTROL_NAME_MAX - 1);

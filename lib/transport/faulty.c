@@ -135,7 +135,7 @@ static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_f
 
 /* A table a scheme, so that the handle still names the transport it really uses. */
 #define FAULTY(name) { \
-	.size = sizeof(struct transport_ops), .scheme = name, \
+	.size = sizeof(struct transport_ops), .scheme = name, .attach_ms = 2000, \
 	.close = f_close, .fd = f_fd, .send = f_send, .recv = f_recv, .open = f_open, \
 	.ready = f_ready, .inherit = f_inherit, .mapped = f_mapped, .adopt = f_adopt, .gone = f_gone, \
 	.pulse = f_pulse, .header = f_header, \

@@ -136,6 +136,7 @@ static void shm_beat(struct transport_conn *conn, uint32_t owner, uint64_t tick)
 const struct transport_ops transport_shm = {
 	.size = sizeof(struct transport_ops),
 	.scheme = "shm",
+	.attach_ms = 2000,
 	.connect = shm_connect,
 	.close = shm_close,
 	.fd = shm_fd,

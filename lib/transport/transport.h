@@ -26,6 +26,7 @@ struct transport_pulse {
 struct transport_ops {
 	size_t size;                /* of this table, so that it can grow */
 	const char *scheme;         /* "shm" */
+	uint32_t attach_ms;         /* time for an attach, if its caller does not say */
 
 	/* -- connection: slow, or the owner before the handle is shared -- */
 	/* One try to reach the engine's control channel; blocks at most timeout_ms. -ENOENT,

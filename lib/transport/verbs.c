@@ -288,6 +288,7 @@ static int verbs_recv(struct transport_conn *conn, void *message, size_t room)
 const struct transport_ops transport_verbs = {
 	.size = sizeof(struct transport_ops),
 	.scheme = "rdma",
+	.attach_ms = 10000, /* the CM says again what was lost only after four seconds */
 	.connect = verbs_connect,
 	.close = verbs_close,
 	.fd = verbs_fd,

@@ -211,7 +211,7 @@ static bool rule_holds(const struct row *row, const struct reader *r, const stru
 static bool judge(const struct row *row, const struct reader *r, const struct tally *t, double took,
 	unsigned *ruled)
 {
-	bool rule = rule_holds(row, r, t, took), first = t->first >= 0.99 * (double)t->reads;
+	bool rule = rule_holds(row, r, t, took), first = (double)t->first >= 0.99 * (double)t->reads;
 	*ruled += rule;
 	print_row(row, r, t, took, rule ? "  K satisfies the rule" : "");
 	check(t->torn == 0, "%llu torn reads accepted", (unsigned long long)t->torn);
