@@ -32,7 +32,8 @@ struct ingest_server {
 	struct ingest_batch *batch;
 	int fd, wake_fd;
 	pthread_t thread;
-	bool running, ended;
+	bool running;
+	_Atomic bool ended;         /* a save may look while the engine ends */
 	_Atomic bool stop;
 	pthread_mutex_t marks_lock; /* under it nothing else is called */
 	uint32_t mark_count;

@@ -200,7 +200,9 @@ int saver_start(struct dsm_engine *e)
 	sigset_t all, before;
 	if (!e->state_file)
 		return 0;
+	pthread_mutex_lock(&e->lock); /* the server's thread runs already */
 	e->save_due_ns = clock_now(e->clock) + e->options.save_interval_ms * UINT64_C(1000000);
+	pthread_mutex_unlock(&e->lock);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int rc = pthread_create(&e->saver, NULL, run, e);
