@@ -100,6 +100,7 @@ if [ "$rxe" = yes ]; then
 		status=125
 	}
 fi
+: >"$share/started.$id"
 if [ "$status" -eq 0 ]; then
 	(
 		# shellcheck source=/dev/null
