@@ -60,6 +60,7 @@ suite_rdma() {
 		rdma_run 1 120 conformance gcc
 		rdma_run 2 120 conformance gcc
 		;;
+	isolation) rdma_run 1 90 hostile gcc ;;
 	stress)
 		rdma_run 1 150 stress gcc --seconds 40
 		rdma_run 1 60 control hooks
