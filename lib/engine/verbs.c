@@ -324,6 +324,8 @@ void verbs_tick(struct dsm_engine *e, uint64_t now)
 		if (remote_settled(r) || now > r->linger_until_ns)
 			forget_lingering(v, NULL, r);
 	}
+	for (struct device *d = v->devices; d && now; d = d->next)
+		device_byes(d, now, false);
 }
 
 /* ---- the region changes ---- */

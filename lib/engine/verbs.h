@@ -22,12 +22,15 @@
  * reached in it from outside is registered for REMOTE_READ and nothing else. */
 struct device {
 	struct ibv_context *verbs;
+	uint8_t port;
 	struct ibv_pd *pd;
 	struct ibv_mr *base;        /* header and directory */
 	struct ibv_mr **banks;      /* one an owner, registered when somebody asks */
 	uint32_t bank_count;
 	struct rdma_cm_id *sentinel; /* bound to the device, so that its removal is heard of without clients */
 	uint32_t remotes;
+	struct farewell *farewells; /* ids that say good-bye when that does no harm */
+	uint64_t trouble_ns;
 	bool gone;
 	struct device *next;
 };
@@ -81,6 +84,10 @@ void device_bank(struct dsm_engine *e, struct device *d, uint32_t owner, struct 
 void device_bank_leaves(struct device *d, uint32_t owner);
 /* What belongs to the present region. */
 void device_forget_region(struct device *d);
+/* Destroys an id, which tells its peer; later, if the connection broke or the port is down. */
+void device_bye(struct dsm_engine *e, struct device *d, struct rdma_cm_id *id, bool broken);
+/* Those that waited. `all`: however the port is. */
+void device_byes(struct device *d, uint64_t now, bool all);
 /* No remote is left on it. `removed`: it goes away, nothing of it may stay open. */
 void device_close(struct dsm_engine *e, struct device *d, bool removed);
 

@@ -47,6 +47,7 @@ int device_get(struct dsm_engine *e, struct rdma_cm_id *id, struct device **out)
 		return rc;
 	}
 	d->verbs = id->verbs;
+	d->port = id->port_num;
 	d->pd = ibv_alloc_pd(d->verbs);
 	if (!d->pd) {
 		rc = dsm__fail(errno ? -errno : -ENOMEM, "rdma: no protection domain: %s", strerror(errno));
@@ -125,6 +126,40 @@ void device_forget_region(struct device *d)
 	d->base = NULL;
 }
 
+/* ---- good-byes ---- */
+
+struct farewell {
+	struct rdma_cm_id *id;
+	struct farewell *next;
+};
+
+void device_byes(struct device *d, uint64_t now, bool all)
+{
+	while (d->farewells && (all || rc_may_speak(d->verbs, d->port, now, &d->trouble_ns))) {
+		struct farewell *f = d->farewells;
+		d->farewells = f->next;
+		rdma_destroy_id(f->id);
+		free(f);
+	}
+}
+
+void device_bye(struct dsm_engine *e, struct device *d, struct rdma_cm_id *id, bool broken)
+{
+	uint64_t now = clock_now(e->clock);
+	struct farewell *f = NULL;
+	if (broken)
+		d->trouble_ns = now;
+	if (!d->gone && (broken || !rc_may_speak(d->verbs, d->port, now, &d->trouble_ns)))
+		f = malloc(sizeof(*f));
+	if (!f) {
+		rdma_destroy_id(id);
+		return;
+	}
+	id->context = NULL; /* what happens to it concerns nobody */
+	*f = (struct farewell){ id, d->farewells };
+	d->farewells = f;
+}
+
 void device_close(struct dsm_engine *e, struct device *d, bool removed)
 {
 	struct device **at = &e->verbs->devices;
@@ -132,6 +167,7 @@ void device_close(struct dsm_engine *e, struct device *d, bool removed)
 		at = &(*at)->next;
 	if (*at)
 		*at = d->next;
+	device_byes(d, 0, true);
 	device_forget_region(d);
 	ibv_dealloc_pd(d->pd);
 	if (d->sentinel)

@@ -29,9 +29,10 @@ static struct pair *pair_of(struct remote *r, enum verbs_kind kind)
 
 void pair_close(struct pair *p)
 {
+	struct remote *r = p->remote;
 	rc_destroy(&p->qp);
 	if (p->id)
-		rdma_destroy_id(p->id);
+		device_bye(r->session.engine, r->device, p->id, r->ep.broken);
 	p->id = NULL;
 }
 

@@ -130,10 +130,17 @@ void rc_reject(struct rdma_cm_id *id, int status, const char *text)
 	rdma_reject(id, bytes, (uint8_t)verbs_put_reject(bytes, &reject));
 }
 
-bool rc_port_active(struct ibv_context *verbs, uint8_t port)
+static bool port_active(struct ibv_context *verbs, uint8_t port)
 {
 	struct ibv_port_attr attr;
 	return ibv_query_port(verbs, port, &attr) == 0 && attr.state == IBV_PORT_ACTIVE;
+}
+
+bool rc_may_speak(struct ibv_context *verbs, uint8_t port, uint64_t now, uint64_t *trouble_ns)
+{
+	if (!port_active(verbs, port))
+		*trouble_ns = now;
+	return now - *trouble_ns >= RC_SILENCE_NS;
 }
 
 int rc_wc_error(enum ibv_wc_status status)

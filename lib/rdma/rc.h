@@ -67,8 +67,11 @@ int rc_connect(struct rdma_cm_id *id, struct ibv_qp *qp, const struct verbs_requ
  * at once, the removal waits for it. *id may be compared, and is not to be used. */
 int rc_event(struct rdma_event_channel *channel, struct rdma_cm_id **id);
 
-/* Is there a link? */
-bool rc_port_active(struct ibv_context *verbs, uint8_t port);
+/* May the CM send? Not while the port is down, nor shortly after trouble, because routes leave before
+ * the port says so: a CM of Linux 6.1 over rxe that sends where no route is connects nobody on that
+ * host any more. Destroying a connected id sends. `trouble_ns`: when there was trouble last. */
+#define RC_SILENCE_NS UINT64_C(200000000)
+bool rc_may_speak(struct ibv_context *verbs, uint8_t port, uint64_t now, uint64_t *trouble_ns);
 
 /* A completion's status as negative errno: what a caller may do next depends on nothing else. */
 int rc_wc_error(enum ibv_wc_status status);

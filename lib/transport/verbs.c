@@ -137,12 +137,14 @@ static void release(struct transport_conn *conn)
 
 static int cm_events(struct transport_conn *conn);
 
-/* While the port is down nothing is said to the peer, not even good-bye: a Linux 6.1 rxe whose CM
- * sends where no route is does not connect any more, for nobody on that host. */
+/* What was lost is given back when good-bye can be said, see rc_may_speak(). */
 static bool may_release(struct transport_conn *conn)
 {
+	uint64_t now = clock_now(&clock_system);
+	if (!conn->trouble_ns)
+		conn->trouble_ns = now;
 	cm_events(conn); /* among them the device's removal, which does not wait for a port */
-	return conn->removed || rc_port_active(conn->verbs, conn->port);
+	return conn->removed || rc_may_speak(conn->verbs, conn->port, now, &conn->trouble_ns);
 }
 
 static void verbs_gone(struct transport_conn *conn)

@@ -62,6 +62,7 @@ struct transport_conn {
 	struct rdma_event_channel *events;
 	struct ibv_context *cm_verbs, *verbs; /* librdmacm's; ours */
 	uint8_t port;               /* of the device */
+	uint64_t trouble_ns;        /* of the loss, or when the port was last seen down after it */
 	struct ibv_pd *pd;          /* of control and read */
 	bool held, removed;         /* dsm__rdma_open(); the device is going away */
 	/* control */

@@ -196,6 +196,11 @@ int place_power_off(struct place *place)
 	return place->fd < 0 ? -ENOTSUP : line_put(place->fd, "halt");
 }
 
+int place_flap(struct place *place)
+{
+	return place->fd < 0 ? -ENOTSUP : ask(place, "flap");
+}
+
 int place_device(struct place *place, bool there)
 {
 	return place->fd < 0 ? -ENOTSUP : ask(place, there ? "add" : "del");

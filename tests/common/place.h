@@ -43,6 +43,8 @@ int place_kill(struct place *place);
 /* A host that is a guest: it loses its power; its RDMA device goes, within 20 s, or comes back. */
 int place_power_off(struct place *place);
 int place_device(struct place *place, bool there);
+/* Its link goes down shortly after this returned, and comes back 2.5 s later. */
+int place_flap(struct place *place);
 
 /* ---- the other side: place_keeper.c ---- */
 /* Serves one connection until it ends. Forks the process that holds the engine. */

@@ -4,7 +4,7 @@
  * reads the lines, and its child, the worker, which has the engine and can therefore be
  * stopped, continued and killed. Lines:
  *   open NAME PORT FLAGS RDMA | close | reload FLAGS | write TIME CELL=TYPE:HEX...  the worker's
- *   stop | cont | kill | halt | del | add                                            the keeper's
+ *   stop | cont | kill | halt | del | add | flap                                          the keeper's
  * Answers: "ok NAME PORT" or "error ERRNO TEXT".
  */
 #include <errno.h>
@@ -215,6 +215,9 @@ void keeper_serve(int fd)
 			rc = in_guest("timeout 20 rdma link del $GUEST_DEV");
 		} else if (strcmp(line, "add") == 0) {
 			rc = in_guest("rdma link add $GUEST_DEV type rxe netdev eth0");
+		} else if (strcmp(line, "flap") == 0) { /* after the answer has left */
+			rc = in_guest("(sleep 0.2; ip link set eth0 down; sleep 2.5; ip link set eth0 up) "
+				"</dev/null >/dev/null 2>&1 &");
 		} else {
 			rc = ask_worker(&k, line, answer);
 		}

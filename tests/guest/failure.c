@@ -109,6 +109,14 @@ static void link_down(struct scene *s)
 	scene_is_back(s, "link down and up", DSM_EVENT_ATTACHED);
 }
 
+/* The same on the engine's host. */
+static void link_down_there(struct scene *s)
+{
+	check(place_flap(&s->place) == 0, "link of the engine's host: not taken down");
+	scene_is_lost(s, "link of the engine's host down");
+	scene_is_back(s, "link of the engine's host down and up", DSM_EVENT_ATTACHED);
+}
+
 static void device_removed(struct scene *s)
 {
 	char command[200];
@@ -168,6 +176,7 @@ static const struct { const char *name; void (*run)(struct scene *s); } cases[] 
 	{ "cable_cut", cable_cut },
 	{ "cable_cut_shortly", cable_cut_shortly },
 	{ "link_down", link_down },
+	{ "link_down_there", link_down_there },
 	{ "loss_1", loss_1 },
 	{ "loss_5", loss_5 },
 	{ "delay_20", delay_20 },
