@@ -401,7 +401,7 @@ check_consumers() {
 
 check_programs() {
 	local name program
-	for name in bin/dsm bin/peeker sbin/dsmd; do
+	for name in bin/dsm bin/dsm-adc bin/peeker sbin/dsmd; do
 		program=$root/usr/$name
 		name=${name#*/}
 		check "$name is installed" test -x "$program"

@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# dsm-adc at a real engine: cells show its signals, presses are counted, epochs survive restarts of
+# either side; wrong keys, files and options are refused.
+#
+# Usage: DSM=PATH DSMD=PATH DSM_ADC=PATH tests/pico/host.sh
+#
+# Prints "ok NAME" or "not ok NAME" per check and "N passed, N failed" last. Leaves nothing behind.
+
+set -uo pipefail
+: "${DSM:?}" "${DSMD:?}" "${DSM_ADC:?}"
+name="pico-host-$$"
+export DSM_URI="shm://$name" LC_ALL=C.UTF-8
+unset NOTIFY_SOCKET JOURNAL_STREAM DSM_KEYS
+work=$(mktemp -d)
+export XDG_STATE_HOME=$work/state
+passed=0 failed=0 engine='' board='' status=0 err=''
+
+cleanup() {
+	local pid
+	for pid in $board $engine; do
+		kill -KILL "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+check() {
+	local what=$1
+	shift
+	if "$@"; then
+		passed=$((passed + 1))
+		echo "ok $what"
+	else
+		failed=$((failed + 1))
+		echo "not ok $what"
+		printf '#   %s\n' "status $status" "err: ${err:0:400}" "$("$DSM" get 'p.*' 2>&1)" "$(tail -n 5 "$work/log")"
+	fi
+}
+has() { [[ $1 == *"$2"* ]]; }
+within() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.05
+	done
+}
+# refused STATUS WORDS ARGUMENT...
+refused() {
+	local want=$1 words=$2
+	shift 2
+	timeout -k 1 20 "$DSM_ADC" "$@" >"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	err=$(<"$work/err")
+	check "$words: status $want" test "$status" = "$want"
+	check "$words: said" has "$err" "$words"
+}
+value() { "$DSM" --format raw get "$1" 2>/dev/null | cut -f 2; }
+is() { [[ $(value "$1") == "$2" ]]; }
+about() { awk -v a="$(value "$1")" -v b="$2" -v e="$3" 'BEGIN { exit !(a != "" && a - b <= e && b - a <= e) }'; }
+counter() { "$DSM" --format raw stat 2>/dev/null | awk -v n="$1" '$2 == n { print $3 }'; }
+more_than() { [ "$(counter "$1")" -gt "$2" ] 2>/dev/null; }
+logged() { grep -q "$1" "$work/log"; }
+
+engine_up() {
+	: >"$work/log"
+	: >"$work/ready"
+	"$DSMD" --name "$name" --adc 127.0.0.1:"${port:-0}" --keys "$work/keys" --state "$work/state.dsm" --restore \
+		"$work/table.yaml" </dev/null >"$work/ready" 2>>"$work/log" &
+	engine=$!
+	within 20 test -s "$work/ready"
+	port=$(sed -n 's/.*listening at udp 127.0.0.1:\([0-9]*\).*/\1/p' "$work/log")
+}
+engine_down() {
+	kill -TERM "$engine"
+	wait "$engine"
+	engine=''
+}
+board_up() {
+	"$DSM_ADC" --device 7 --key "$work/keys" "$@" "127.0.0.1:$port" </dev/null 2>>"$work/board" &
+	board=$!
+}
+board_down() {
+	kill -TERM "$board"
+	wait "$board"
+	status=$?
+	board=''
+}
+
+cat >"$work/table.yaml" <<'YAML'
+region: pico
+owners: [{name: knobs}]
+groups:
+  - {name: p, owner: knobs, cells: [{name: a, type: f64}, {name: b, type: f64}, {name: c, type: f64},
+      {name: h, type: f64}, {name: on, type: bool}, {name: n, type: u64}]}
+devices:
+  - {name: panel, id: 7, owner: knobs, inputs: [{cell: p.a, channel: 0, low: 0, high: 100},
+      {cell: p.b, channel: 1, low: -1, high: 1}, {cell: p.c, channel: 2, low: 0, high: 10},
+      {cell: p.h, channel: 7}, {cell: p.on, level: 3}, {cell: p.n, presses: 3}]}
+YAML
+echo 'device:7 knobs 000102030405060708090a0b0c0d0e0f' >"$work/keys"
+chmod 600 "$work/keys"
+
+refused 2 'to which engine' -d 7
+refused 2 '--signal "9=1"' -s 9=1 localhost
+refused 2 '--signal "0=sine:2:0"' -s 0=sine:2:0 localhost
+refused 2 '--press "32=1"' -p 32=1 localhost
+refused 2 'expected a whole number from 1 to 8' -c 9 localhost
+refused 2 'expected a number from 1 to 10000' -r 0 localhost
+refused 1 'no key: give --key FILE' localhost
+refused 1 'it has no key of device:8' -d 8 -k "$work/keys" localhost
+refused 1 'expected HOST, HOST:PORT' -d 7 -k "$work/keys" 127.0.0.1:
+chmod 644 "$work/keys"
+refused 1 'run: chmod 600' -d 7 -k "$work/keys" localhost
+chmod 600 "$work/keys"
+printf 't,c0,q1\n' >"$work/bad.csv"
+refused 1 'column "q1"' -d 7 -k "$work/keys" -f "$work/bad.csv" localhost
+printf 't,c0\n0,1.5\n' >"$work/bad.csv"
+refused 1 'bad.csv:2: "1.5"' -d 7 -k "$work/keys" -f "$work/bad.csv" localhost
+refused 1 'no terminal' -d 7 -k "$work/keys" -i localhost
+check '--help has examples' has "$("$DSM_ADC" --help)" 'Examples:'
+
+engine_up
+check 'the engine listens' test -n "$port"
+board_up -s 0=0.25 -s 1=0.5 -s 2=sine:0.5:0.2:0.8 -c 3 -p 3=0.2
+check 'a still channel' within 20 about p.a 25 0.01
+check 'a second one' about p.b 0 0.001
+check 'its quality is simulated' has "$("$DSM" --format json get p.a)" simulated
+check 'a channel that the board lacks is bad' has "$("$DSM" --format json get p.h)" bad
+check 'the sine comes low' within 20 about p.c 2 0.5
+check 'and high' within 20 about p.c 8 0.5
+check 'presses are counted' within 20 eval '[ "$(value p.n)" -ge 3 ]'
+check 'at 1 kHz' within 20 more_than adc_accepted 1500
+check 'the same device twice is refused' refused 1 'another dsm-adc has it' -d 7 -k "$work/keys" 127.0.0.1:"$port"
+board_down
+check 'it ends in order' test "$status" = 0
+check 'nothing was late, foreign or doubled' test "$(counter adc_late)$(counter adc_foreign)$(counter adc_duplicate)" = 000
+check 'silence is seen' within 20 logged 'silent for 20 ticks'
+
+# starts of the board: each a greater epoch, accepted
+presses=$(value p.n)
+for value in 0.75 0.5; do
+	before=$(counter adc_accepted)
+	board_up -s 0=$value -c 1
+	check "started again: $value" within 20 about p.a "${value/0./}$([ $value = 0.5 ] && echo 0)" 0.01
+	check "started again: accepted" within 20 more_than adc_accepted $((before + 100))
+	board_down
+done
+check 'its boot counter' test "$(cat "$work/state/dsm/adc-7.epoch")" = 3
+check 'no replay among them' test "$(counter adc_replay)" = 0
+check 'presses of earlier starts stay' test "$(value p.n)" = "$presses"
+
+# a start of the engine: the board goes on, and goes through
+board_up -s 0=1 -c 1
+check 'full scale' within 20 about p.a 100 0.001
+engine_down
+engine_up
+check 'after a start of the engine the board goes on' within 20 more_than adc_accepted 100
+check 'no replay then' test "$(counter adc_replay)" = 0
+board_down
+# a boot counter that was lost: all is refused, and counted
+rm "$work/state/dsm/adc-7.epoch"
+board_up -s 0=0.1 -c 1
+check 'a board that begins at 1 again is refused' within 20 more_than adc_replay 20
+check 'and its value is not taken' about p.a 100 0.001
+board_down
+
+# a recording
+echo 77 >"$work/state/dsm/adc-7.epoch"
+printf 't,c0,c1,b3\n0,0.1,1,0\n0.3,0.6,0,1\n0.6,0.2,0.5,0\n' >"$work/knobs.csv"
+before=$(value p.n)
+board_up -f "$work/knobs.csv"
+check 'the recording ends as it should' within 20 about p.a 20 0.01
+check 'the other column' about p.b 0 0.001
+check 'the press in it' within 20 is p.n $((before + 1))
+board_down
+echo 'device:7 other 100102030405060708090a0b0c0d0e0f' >"$work/other"
+chmod 600 "$work/other"
+"$DSM_ADC" -d 7 -k "$work/other" -t 0.2 127.0.0.1:"$port" 2>/dev/null
+check 'a wrong key is refused and counted' within 20 more_than adc_bad_tag 20
+engine_down
+"$DSM_ADC" -d 7 -k "$work/keys" -t 0.2 127.0.0.1:"$port" 2>"$work/err"
+check 'where nobody listens it goes on, and says so once' test "$(grep -c 'nobody listens' "$work/err")" = 1
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
