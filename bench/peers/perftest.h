@@ -8,7 +8,8 @@
 #include <stdio.h>
 
 /* Latencies in ns, unsorted, from what `ib_read_lat --report-unsorted` prints; at most `room`.
- * How many; 0 when it printed none. Units other than microseconds are refused (0). */
+ * How many; 0 when it printed none. Units other than microseconds are refused (0),
+ * and so are figures that are none. */
 size_t perftest_samples(FILE *from, double *out, size_t room);
 
 /* READs of `bytes` bytes, `n` of them after `warm` that do not count. -ENOTSUP no such program. */

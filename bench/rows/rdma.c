@@ -202,10 +202,10 @@ static const struct spec specs[] = {
 		"until the engine's device has acknowledged it", "dsm", dsm_commit_one, RDMA_OWNER, 1, COMMITS },
 	{ "commit.verbs", "", "rdma-commit", "a chain of the same two WRITEs by hand, to completion", "verbs",
 		hand_commit, NULL, 1, COMMITS },
-	{ "snapshot.dsm", "snapshot.verbs-pipeline", "rdma-snapshot", "8 groups, a dsm_snapshot() each: one READ after the other",
+	{ "snapshot.dsm", "snapshot.verbs-one-by-one", "rdma-snapshot", "8 groups, a dsm_snapshot() each: one READ after the other",
 		"dsm", dsm_snapshots, NULL, 1, SNAPSHOTS },
 	{ "snapshot.dsm-step", "snapshot.verbs-step", "rdma-snapshot", "dsm_snapshot_step() of the same 8 groups: "
-		"READ of the step, then one READ after the other", "dsm", dsm_step, NULL, 1, SNAPSHOTS },
+		"READ of the step, then the READs posted together", "dsm", dsm_step, NULL, 1, SNAPSHOTS },
 	{ "snapshot.verbs-one-by-one", "snapshot.verbs-pipeline", "rdma-snapshot", "the same 8 READs by hand, one after the other",
 		"verbs", hand_one_by_one, NULL, 1, SNAPSHOTS },
 	{ "snapshot.verbs-pipeline", "", "rdma-snapshot", "the same 8 READs by hand, posted together", "verbs", hand_pipeline,

@@ -97,12 +97,14 @@ static int keep_early(struct link *link, const void *message, uint32_t bytes)
 
 static int get_banks(struct link *link, struct dsm *dsm, uint64_t deadline, void *message)
 {
-	for (uint32_t first = 0; first < link->view.owner_count; first += BANKS_A_MESSAGE) {
-		struct control_map map = { first, link->view.owner_count - first };
+	struct control_map map;
+	/* an answer may have fewer than were asked for; the rest is asked for again */
+	for (uint32_t first = 0; first < link->view.owner_count; first += map.count) {
+		uint32_t left = link->view.owner_count - first;
+		uint32_t ask = left < BANKS_A_MESSAGE ? left : BANKS_A_MESSAGE;
 		struct control_writer w;
 		struct control_reader r;
-		if (map.count > BANKS_A_MESSAGE)
-			map.count = BANKS_A_MESSAGE;
+		map = (struct control_map){ first, ask };
 		control_begin(&w, message, CONTROL_MAX, CONTROL_MAP);
 		control_put_map(&w, &map);
 		int rc = link->ops->send(link->conn, message, control_end(&w));
@@ -113,6 +115,9 @@ static int get_banks(struct link *link, struct dsm *dsm, uint64_t deadline, void
 			rc = n == -EPIPE || n == -ECONNRESET ? cut_off(link, n) : n < 0 ? n : control_open(&r, message, (size_t)n);
 			if (rc == 0 && r.type == CONTROL_MAPPED) {
 				rc = control_get_map(&r, &map);
+				if (rc == 0 && (map.first != first || map.count == 0 || map.count > ask))
+					rc = dsm__fail(-EBADMSG, "%s: the engine's banks do not match what was "
+						"asked for", link->uri);
 				if (rc == 0)
 					rc = link->ops->mapped(link->conn, &map, &r);
 				break;

@@ -281,6 +281,8 @@ static int step_attempt(struct dsm *dsm, const struct dsm_group *groups, uint32_
 {
 	int rc = 0;
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
+		if (dsm->ops->ahead && i % TRANSPORT_AHEAD == 0)
+			dsm->ops->ahead(dsm->conn, groups + i, n - i < TRANSPORT_AHEAD ? n - i : TRANSPORT_AHEAD);
 		frames[i]->full = false;
 		rc = dsm->ops->read_step(dsm->conn, (uint32_t)groups[i].id, step, frames[i]->payload,
 			&frames[i]->meta);

@@ -15,6 +15,7 @@
 
 #define VERBS_LINGER_NS (500 * UINT64_C(1000000)) /* for a last message to be acknowledged */
 #define VERBS_ACCUSE_NS (1000 * UINT64_C(1000000)) /* between two lines about violations */
+#define VERBS_FRESH_BYTES ((uint64_t)16 << 20) /* registered in one go: some ms */
 #define VERBS_LINGERING_MAX 64u
 #define VERBS_STUCK_NS (30 * UINT64_C(1000000000)) /* a client that takes nothing for so long is cut off */
 
@@ -79,7 +80,9 @@ void verbs_trouble(struct dsm_engine *e);
 /* The device of an id, opened when it is new. */
 int device_get(struct dsm_engine *e, struct rdma_cm_id *id, struct device **out);
 int device_base(struct dsm_engine *e, struct device *d);
-/* Where and by which key a bank can be read; all 0 if the device does not take it. */
+/* Registers a bank for reading if it is not; the bytes that were tried, 0 if it was already. */
+uint64_t device_take_bank(struct dsm_engine *e, struct device *d, uint32_t owner);
+/* Where and by which key a bank can be read; all 0 if the device did not take it. */
 void device_bank(struct dsm_engine *e, struct device *d, uint32_t owner, struct control_bank *out);
 void device_bank_leaves(struct device *d, uint32_t owner);
 /* What belongs to the present region. */

@@ -90,19 +90,26 @@ int device_base(struct dsm_engine *e, struct device *d)
 	return d->base ? 0 : -ENOMEM;
 }
 
+static unsigned char *bank_at(const struct region *r, uint32_t owner)
+{
+	return r->base + r->view.owners[owner].bank_offset;
+}
+
+uint64_t device_take_bank(struct dsm_engine *e, struct device *d, uint32_t owner)
+{
+	uint64_t bytes = e->region->view.owners[owner].bank_bytes;
+	if (owner >= d->bank_count || d->banks[owner])
+		return 0;
+	d->banks[owner] = readable(e, d, bank_at(e->region, owner), bytes, "a bank");
+	return bytes;
+}
+
 void device_bank(struct dsm_engine *e, struct device *d, uint32_t owner, struct control_bank *out)
 {
-	struct region *r = e->region;
-	const struct directory_owner *o = &r->view.owners[owner];
-	*out = (struct control_bank){ .epoch = r->banks[owner].bank_epoch };
-	if (owner >= d->bank_count)
-		return;
-	unsigned char *at = r->base + o->bank_offset;
-	if (!d->banks[owner])
-		d->banks[owner] = readable(e, d, at, o->bank_bytes, "a bank");
-	if (d->banks[owner]) {
+	*out = (struct control_bank){ .epoch = e->region->banks[owner].bank_epoch };
+	if (owner < d->bank_count && d->banks[owner]) {
 		out->rkey = d->banks[owner]->rkey;
-		out->addr = (uintptr_t)at;
+		out->addr = (uintptr_t)bank_at(e->region, owner);
 	}
 }
 

@@ -159,15 +159,22 @@ static int remote_welcome(struct session *s, const void *message, size_t bytes)
 	return rc ? rc : endpoint_send(&r->ep, keys, control_end(&out));
 }
 
+/* Registering pins memory, which takes time, and everybody waits for this thread: what is new in
+ * one answer is limited. Who asked asks for the rest. */
 static int remote_map(struct session *s, const struct control_map *m)
 {
 	struct dsm_engine *e = s->engine;
+	struct device *d = of(s)->device;
+	struct control_map some = { m->first, 0 };
 	struct control_writer out;
 	struct control_bank bank;
+	uint64_t fresh = 0;
+	for (; some.count < m->count && fresh < VERBS_FRESH_BYTES; some.count++)
+		fresh += device_take_bank(e, d, m->first + some.count);
 	control_begin(&out, e->reply, CONTROL_MAX, CONTROL_MAPPED);
-	control_put_map(&out, m);
-	for (uint32_t i = 0; i < m->count; i++) {
-		device_bank(e, of(s)->device, m->first + i, &bank);
+	control_put_map(&out, &some);
+	for (uint32_t i = 0; i < some.count; i++) {
+		device_bank(e, d, m->first + i, &bank);
 		control_put_bank(&out, &bank);
 	}
 	return endpoint_send(&of(s)->ep, e->reply, control_end(&out));

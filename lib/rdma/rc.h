@@ -63,7 +63,7 @@ int rc_resolve_to(struct rdma_event_channel *channel, struct sockaddr *to, uint3
 int rc_connect(struct rdma_cm_id *id, struct ibv_qp *qp, const struct verbs_request *request,
 	uint32_t timeout_ms, struct verbs_reply *reply, uint32_t *reads);
 /* The next event of connected ids, not blocking. -EAGAIN there is none; 0 one that does not matter;
- * -ECONNRESET *id was disconnected; -ENODEV its device is being removed: release everything on it
+ * -ECONNRESET *id was disconnected; -ESHUTDOWN its device is being removed: release everything on it
  * at once, the removal waits for it. *id may be compared, and is not to be used. */
 int rc_event(struct rdma_event_channel *channel, struct rdma_cm_id **id);
 

@@ -35,7 +35,7 @@ int rc_channel(struct rdma_event_channel **out)
 static int ended(const struct rdma_cm_event *event)
 {
 	if (event->event == RDMA_CM_EVENT_DEVICE_REMOVAL)
-		return dsm__fail(-ENODEV, "rdma: the device is being removed");
+		return dsm__fail(-ESHUTDOWN, "rdma: the device is being removed");
 	if (event->event == RDMA_CM_EVENT_DISCONNECTED)
 		return dsm__fail(-ECONNRESET, "rdma: the engine closed the connection");
 	return 0;
@@ -124,9 +124,15 @@ int rc_resolve(struct rdma_event_channel *channel, const char *host, uint16_t po
 	if (rc)
 		return dsm__fail(-ENOENT, "rdma: \"%s\" is no host: %s", host, gai_strerror(rc));
 	rc = -ENOENT;
-	int n = 0;
-	for (struct addrinfo *a = list; a && rc && n < ADDRESSES_MAX; a = a->ai_next, n++)
-		rc = resolve_one(channel, host, a->ai_addr, deadline, out);
+	unsigned left = 0;
+	for (struct addrinfo *a = list; a && left < ADDRESSES_MAX; a = a->ai_next)
+		left++;
+	/* each address has its share of the time, so that a dead one does not use up the next one's */
+	for (struct addrinfo *a = list; left && rc; a = a->ai_next, left--) {
+		uint64_t now = clock_now(&clock_system);
+		uint64_t share = now < deadline ? (deadline - now) / left : 0;
+		rc = resolve_one(channel, host, a->ai_addr, now + share, out);
+	}
 	freeaddrinfo(list);
 	return rc;
 }

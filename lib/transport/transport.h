@@ -23,6 +23,7 @@ struct transport_pulse {
 	bool ended;                 /* the engine said good-bye in memory */
 };
 
+#define TRANSPORT_AHEAD 16u
 struct transport_ops {
 	size_t size;                /* of this table, so that it can grow */
 	const char *scheme;         /* "shm" */
@@ -89,6 +90,9 @@ struct transport_ops {
 	int (*read_step)(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
 		struct slot_meta *meta);
 	uint64_t (*step_complete)(const struct transport_conn *conn, uint32_t owner); /* or STEP_TORN */
+	/* Optional. read_step() of these groups, at most TRANSPORT_AHEAD, comes next, after the step
+	 * complete that it goes by: a wire can be asked for all of them at once. A hint. */
+	void (*ahead)(struct transport_conn *conn, const struct dsm_group *groups, uint32_t n);
 	/* Sleeps until newest() may have passed `since`, *wake differs from `woken`, or `ns`. */
 	void (*wait)(struct transport_conn *conn, uint32_t group, uint64_t since,
 		const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);

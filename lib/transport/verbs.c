@@ -23,6 +23,14 @@ int verbs_lost(struct transport_conn *conn, int error)
 	return -ENOTCONN;
 }
 
+int verbs_noted(struct transport_conn *conn, int rc)
+{
+	if (rc != -ESHUTDOWN)
+		return rc;
+	conn->removed = true;
+	return -ECONNRESET;
+}
+
 /* ---- connecting ---- */
 
 static int watch_fds(struct transport_conn *conn)
@@ -46,7 +54,7 @@ static int open_control(struct transport_conn *conn, const struct uri *uri)
 		rc = rc_resolve(conn->events, uri->host, port, verbs_ms_left(now, conn->deadline),
 			&conn->control.id);
 	if (rc)
-		return rc;
+		return verbs_noted(conn, rc);
 	conn->cm_verbs = conn->control.id->verbs;
 	conn->port = conn->control.id->port_num;
 	rc = dsm__rdma_open(conn->cm_verbs, &conn->verbs);
@@ -72,7 +80,7 @@ static int open_control(struct transport_conn *conn, const struct uri *uri)
 		rc = dsm__fail(-ENOENT, "rdma: no engine listens at %s:%u", uri->host, port);
 	if (rc == 0 && endpoint_start(&conn->endpoint, reply.credits))
 		rc = dsm__fail(-EBADMSG, "rdma: what answers is no dsm engine");
-	return rc ? rc : watch_fds(conn);
+	return rc ? verbs_noted(conn, rc) : watch_fds(conn);
 }
 
 static void verbs_close(struct transport_conn *conn);
@@ -84,6 +92,7 @@ static int verbs_connect(const struct uri *uri, uint32_t timeout_ms, struct tran
 		return dsm__fail(-ENOMEM, "no memory for a connection");
 	conn->pid = getpid();
 	conn->own_owner = DSM_NONE;
+	conn->notify_timer = -1;
 	conn->deadline = clock_now(&clock_system) + timeout_ms * UINT64_C(1000000);
 	pthread_mutex_init(&conn->control_lock, NULL);
 	conn->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -106,6 +115,8 @@ static void pair_close(struct verbs_pair *pair)
 	pair->id = NULL;
 }
 
+static int cm_events(struct transport_conn *conn);
+
 /* Everything of the device, in this order: pairs, so that nothing arrives any more; then what they
  * worked on. What was read stays. */
 static void release(struct transport_conn *conn)
@@ -113,12 +124,15 @@ static void release(struct transport_conn *conn)
 	if (conn->released)
 		return;
 	conn->released = true;
+	for (int i = 0; i < EVENTS_A_PASS && cm_events(conn); i++)
+		; /* one of them may be the device's removal */
 	pair_close(&conn->control);
 	pair_close(&conn->read.pair);
 	pair_close(&conn->write.pair);
 	pages_unregister(&conn->source); /* a loan may point into it: freed at close */
 	pages_free(&conn->watch_pages);
 	pages_free(&conn->ring_pages);
+	pages_free(&conn->ahead_pages);
 	pages_free(&conn->bounce);
 	endpoint_free(&conn->endpoint);
 	verbs_queue_close(&conn->read);
@@ -134,8 +148,6 @@ static void release(struct transport_conn *conn)
 		dsm__rdma_release(conn->cm_verbs, conn->removed);
 	conn->held = false;
 }
-
-static int cm_events(struct transport_conn *conn);
 
 /* What was lost is given back when good-bye can be said, see rc_may_speak(). */
 static bool may_release(struct transport_conn *conn)
@@ -187,6 +199,8 @@ static void verbs_close(struct transport_conn *conn)
 	}
 	if (conn->epoll >= 0)
 		close(conn->epoll);
+	if (conn->notify_timer >= 0)
+		close(conn->notify_timer);
 	if (conn->directory)
 		munmap(conn->directory, conn->directory_room);
 	if (conn->large)
@@ -228,8 +242,8 @@ static int cm_events(struct transport_conn *conn)
 {
 	struct rdma_cm_id *id;
 	int rc;
-	for (int i = 0; i < EVENTS_A_PASS && (rc = rc_event(conn->events, &id)) != -EAGAIN; i++) {
-		if (rc == -ENODEV)
+	for (int i = 0; conn->events && i < EVENTS_A_PASS && (rc = rc_event(conn->events, &id)) != -EAGAIN; i++) {
+		if (rc == -ESHUTDOWN)
 			conn->removed = true;
 		if (rc == -ECONNRESET && conn->write.pair.id && id == conn->write.pair.id)
 			atomic_store(&conn->write_broken, rc);
@@ -312,6 +326,7 @@ const struct transport_ops transport_verbs = {
 	.read_at = verbs_read_at,
 	.read_step = verbs_read_step,
 	.step_complete = verbs_step_complete,
+	.ahead = verbs_ahead,
 	.wait = verbs_wait,
 	.borrow = verbs_borrow,
 	.borrow_end = verbs_borrow_end,

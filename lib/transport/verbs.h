@@ -92,6 +92,9 @@ struct transport_conn {
 	/* reading, the handle's thread */
 	struct verbs_queue read;
 	struct pages ring_pages, bounce;
+	const unsigned char *ring_at; /* where the ring is that was fetched last */
+	struct pages ahead_pages;   /* rings fetched for a snapshot, one a group */
+	uint32_t ahead_group[TRANSPORT_AHEAD], ahead_count; /* DSM_NONE: used */
 	uint32_t small;             /* bytes of pulse and ring that are read at once */
 	uint32_t spins;             /* polls in VERBS_SPIN_NS */
 	unsigned char *large;       /* slot put together from pieces */
@@ -115,7 +118,9 @@ struct transport_conn {
 	_Atomic int write_broken;
 	/* notifying: bit a group that was committed since the engine was told */
 	_Atomic uint64_t *notify;
-	_Atomic uint32_t notify_wanted;
+	_Atomic uint32_t notify_wanted, notify_armed;
+	_Atomic uint64_t notified_ns; /* when the engine was told last */
+	int notify_timer;           /* in fd(); -1 none */
 	uint64_t beat_ns;
 	/* loss */
 	_Atomic int broken;         /* negative errno, set once */
@@ -126,6 +131,8 @@ struct transport_conn {
 /* ---- verbs.c ---- */
 /* The connection is lost: nothing is posted any more, the slow path finds it out. Returns -ENOTCONN. */
 int verbs_lost(struct transport_conn *conn, int error);
+/* What a call of rdma/rc.h returned while connecting: a device that is being removed is noted. */
+int verbs_noted(struct transport_conn *conn, int rc);
 /* May the handle's thread use the device? Then verbs_leave() when done. */
 static inline bool verbs_enter(struct transport_conn *conn)
 {
@@ -202,6 +209,8 @@ void verbs_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
 int verbs_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
 	struct slot_meta *meta);
 int verbs_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);
+/* Its pulse and ring are read at once. */
+bool verbs_is_small(const struct transport_conn *conn, const struct directory_group *g);
 /* The slot at `at` is that of `index` and whole. */
 bool verbs_slot_holds(const struct transport_conn *conn, uint32_t group, const unsigned char *at,
 	uint64_t index, struct slot_meta *meta);
@@ -223,6 +232,13 @@ bool verbs_still(struct transport_conn *conn, uint32_t group, uint64_t pulse, ui
 int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_meta *meta);
 int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta);
 
+/* ---- verbs_ahead.c ---- */
+int verbs_ahead_init(struct transport_conn *conn);
+void verbs_ahead(struct transport_conn *conn, const struct dsm_group *groups, uint32_t n);
+/* What it fetched for this group, which is then used: a line that ends with the pulse, then the slots.
+ * NULL: nothing. Valid until the next call of verbs_ahead(). */
+const unsigned char *verbs_ahead_take(struct transport_conn *conn, uint32_t group);
+
 /* ---- verbs_write.c ---- */
 int verbs_granted(struct transport_conn *conn, uint32_t owner);
 /* The newest seq of each own group, exact; once, when the bank can be read. */
@@ -234,6 +250,11 @@ int verbs_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
 int verbs_loan(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t **payload);
 int verbs_loan_end(struct transport_conn *conn, uint32_t group, const struct check_fields *fields);
 void verbs_beat(struct transport_conn *conn, uint32_t owner, uint64_t tick);
+
+/* ---- verbs_notify.c ---- */
+int verbs_notify_init(struct transport_conn *conn);
+/* The handle's thread: these groups have just been committed. */
+void verbs_committed(struct transport_conn *conn, const uint32_t *groups, uint32_t n);
 /* control_lock held: tells the engine what was committed, if it has taken the last word of it. */
 void verbs_notify(struct transport_conn *conn);
 

@@ -52,7 +52,7 @@ int verbs_queue_open(struct transport_conn *conn, struct verbs_queue *queue, str
 	if (rc == 0)
 		rc = rc_connect(queue->pair.id, queue->pair.qp, &request,
 			verbs_ms_left(now, conn->deadline), &reply, &queue->depth);
-	return rc;
+	return verbs_noted(conn, rc);
 }
 
 void verbs_queue_close(struct verbs_queue *queue)
@@ -159,6 +159,8 @@ int verbs_enter_region(struct transport_conn *conn, const struct control_welcome
 	if (rc == 0)
 		rc = pages_make(&conn->ring_pages, conn->pd, DSM_LINE + conn->small + DSM_PAGE,
 			IBV_ACCESS_LOCAL_WRITE);
+	if (rc == 0)
+		rc = verbs_ahead_init(conn);
 	if (rc)
 		return rc;
 	verbs_calibrate(conn);

@@ -19,7 +19,7 @@ static const struct directory_group *group_of(const struct transport_conn *conn,
 	return &conn->view->groups[group];
 }
 
-static bool is_small(const struct transport_conn *conn, const struct directory_group *g)
+bool verbs_is_small(const struct transport_conn *conn, const struct directory_group *g)
 {
 	return g->slot_bytes * g->slots <= conn->small;
 }
@@ -141,10 +141,11 @@ static int admit(const struct transport_conn *conn, uint32_t group)
 	return verbs_bank_there(conn, g->owner);
 }
 
-/* The slots then begin one line behind the start of the pages, the pulse ends that line. */
+/* The slots then begin one line behind conn->ring_at, the pulse ends that line. */
 static int fetch_ring(struct transport_conn *conn, uint32_t group, uint64_t *pulse)
 {
 	const struct directory_group *g = group_of(conn, group);
+	conn->ring_at = conn->ring_pages.at;
 	const struct verbs_bank *bank = &conn->banks[g->owner];
 	unsigned char *at = conn->ring_pages.at + DSM_LINE - DSM_PULSE_BYTES;
 	struct verbs_span span = { bank->addr + g->pulse_offset, bank->rkey,
@@ -158,7 +159,7 @@ static int fetch_ring(struct transport_conn *conn, uint32_t group, uint64_t *pul
 static const unsigned char *slot_in_ring(const struct transport_conn *conn, uint32_t group, uint64_t index)
 {
 	const struct directory_group *g = group_of(conn, group);
-	return conn->ring_pages.at + DSM_LINE + (index & (g->slots - 1)) * g->slot_bytes;
+	return conn->ring_at + DSM_LINE + (index & (g->slots - 1)) * g->slot_bytes;
 }
 
 static uint64_t shown_seq(const struct transport_conn *conn, uint32_t group, uint64_t index)
@@ -211,13 +212,10 @@ static int never_written(const struct transport_conn *conn, uint32_t group, uint
 	return -ENODATA;
 }
 
-static int small_newest(struct transport_conn *conn, uint32_t group, const unsigned char **slot,
-	struct slot_meta *meta)
+/* Of the ring that was fetched. */
+static int judge_newest(struct transport_conn *conn, uint32_t group, uint64_t pulse,
+	const unsigned char **slot, struct slot_meta *meta)
 {
-	uint64_t pulse = 0;
-	int rc = fetch_ring(conn, group, &pulse);
-	if (rc)
-		return rc;
 	*slot = newest_in_ring(conn, group, meta);
 	verbs_learn(conn, group, pulse, *slot ? meta->seq : 0);
 	if (!*slot)
@@ -230,6 +228,27 @@ static int small_newest(struct transport_conn *conn, uint32_t group, const unsig
 	return 0;
 }
 
+static int small_newest(struct transport_conn *conn, uint32_t group, const unsigned char **slot,
+	struct slot_meta *meta)
+{
+	uint64_t pulse = 0;
+	int rc = fetch_ring(conn, group, &pulse);
+	return rc ? rc : judge_newest(conn, group, pulse, slot, meta);
+}
+
+/* The same out of what verbs_ahead() has fetched, if it has. */
+static int small_ahead(struct transport_conn *conn, uint32_t group, const unsigned char **slot,
+	struct slot_meta *meta)
+{
+	uint64_t pulse;
+	const unsigned char *at = verbs_ahead_take(conn, group);
+	if (!at)
+		return small_newest(conn, group, slot, meta);
+	conn->ring_at = at;
+	memcpy(&pulse, at + DSM_LINE - DSM_PULSE_BYTES, sizeof(pulse));
+	return judge_newest(conn, group, pulse, slot, meta);
+}
+
 static int newest(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes,
 	uint64_t *to, struct slot_meta *meta)
 {
@@ -237,7 +256,7 @@ static int newest(struct transport_conn *conn, uint32_t group, uint64_t offset, 
 	int rc = admit(conn, group);
 	if (rc)
 		return rc;
-	rc = is_small(conn, group_of(conn, group)) ? small_newest(conn, group, &slot, meta) :
+	rc = verbs_is_small(conn, group_of(conn, group)) ? small_newest(conn, group, &slot, meta) :
 		verbs_large_newest(conn, group, meta);
 	if (rc == -ENODATA)
 		return empty(to, bytes, meta);
@@ -284,7 +303,7 @@ static int version(struct transport_conn *conn, uint32_t group, uint64_t seq, ui
 	int rc = admit(conn, group);
 	if (rc)
 		return rc;
-	rc = is_small(conn, group_of(conn, group)) ? small_at(conn, group, seq, &slot, meta) :
+	rc = verbs_is_small(conn, group_of(conn, group)) ? small_at(conn, group, seq, &slot, meta) :
 		verbs_large_at(conn, group, seq, meta);
 	if (rc)
 		return rc;
@@ -315,8 +334,8 @@ static int version_of_step(struct transport_conn *conn, uint32_t group, uint64_t
 	const unsigned char **slot, struct slot_meta *meta)
 {
 	uint32_t slots = group_of(conn, group)->slots;
-	bool small = is_small(conn, group_of(conn, group));
-	int rc = small ? small_newest(conn, group, slot, meta) : verbs_large_newest(conn, group, meta);
+	bool small = verbs_is_small(conn, group_of(conn, group));
+	int rc = small ? small_ahead(conn, group, slot, meta) : verbs_large_newest(conn, group, meta);
 	for (uint32_t back = 1; rc == 0 && (meta->step == 0 || meta->step > step); back++) {
 		uint64_t seq = meta->seq - 1;
 		if (seq == 0)

@@ -39,8 +39,7 @@ static int make_source(struct transport_conn *conn)
 	conn->source_at = calloc(o->group_count ? o->group_count : 1, sizeof(*conn->source_at));
 	conn->chain = calloc(CHAIN_MAX, sizeof(*conn->chain));
 	conn->chain_sge = calloc(CHAIN_MAX, sizeof(*conn->chain_sge));
-	conn->notify = calloc((o->group_count + 63) / 64 + 1, sizeof(*conn->notify));
-	if (!conn->source_at || !conn->chain || !conn->chain_sge || !conn->notify)
+	if (!conn->source_at || !conn->chain || !conn->chain_sge)
 		return dsm__fail(-ENOMEM, "no memory for %u own groups", o->group_count);
 	for (uint32_t i = 0; i < o->group_count; i++) {
 		const struct directory_group *g = group_of(conn, o->first_group + i);
@@ -79,10 +78,13 @@ int verbs_granted(struct transport_conn *conn, uint32_t owner)
 	if (conn->keys.own_bytes < conn->view->owners[owner].bank_bytes)
 		return dsm__fail(-EBADMSG, "rdma: the engine granted a role, but its bank cannot be written");
 	conn->own_owner = owner;
+	int rc = verbs_notify_init(conn);
+	if (rc)
+		return rc;
 	conn->write.pd = ibv_alloc_pd(conn->verbs);
 	if (!conn->write.pd)
 		return dsm__fail(-errno, "rdma: no protection domain: %s", strerror(errno));
-	int rc = verbs_queue_open(conn, &conn->write, conn->write.pd, WRITE_SENDS, VERBS_WRITE);
+	rc = verbs_queue_open(conn, &conn->write, conn->write.pd, WRITE_SENDS, VERBS_WRITE);
 	return rc ? rc : make_source(conn);
 }
 
@@ -301,20 +303,8 @@ int verbs_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
 	if (!verbs_enter(conn))
 		return lost(conn);
 	rc = conn->chained ? push_out(conn, step, groups, n) : 0;
-	if (rc == 0) {
-		for (uint32_t i = 0; i < n; i++) {
-			uint32_t at = groups[i] - own(conn)->first_group;
-			atomic_fetch_or_explicit(&conn->notify[at / 64], UINT64_C(1) << at % 64,
-				memory_order_relaxed);
-		}
-		/* release: who takes the request finds the bits */
-		atomic_store_explicit(&conn->notify_wanted, 1, memory_order_release);
-		if (pthread_mutex_trylock(&conn->control_lock) == 0) {
-			endpoint_flush(&conn->endpoint);
-			verbs_notify(conn);
-			pthread_mutex_unlock(&conn->control_lock);
-		}
-	}
+	if (rc == 0)
+		verbs_committed(conn, groups, n);
 	verbs_leave(conn);
 	return rc ? lost(conn) : 0;
 }
@@ -342,33 +332,7 @@ int verbs_loan_end(struct transport_conn *conn, uint32_t group, const struct che
 	return rc ? lost(conn) : 0;
 }
 
-/* ---- messages: control_lock held, or taken ---- */
-
-/* Coalesced: while one is on its way the next commits only leave their bits. */
-void verbs_notify(struct transport_conn *conn)
-{
-	unsigned char message[1024];
-	struct control_writer w;
-	struct endpoint *ep = &conn->endpoint;
-	if (conn->own_owner == DSM_NONE || !conn->notify || conn->released || ep->broken ||
-	    !stream_idle(&ep->stream) || ~ep->sends_free ||
-	    !atomic_exchange_explicit(&conn->notify_wanted, 0, memory_order_acquire))
-		return;
-	const struct directory_owner *o = own(conn);
-	control_begin(&w, message, sizeof(message), CONTROL_NOTIFY);
-	for (uint32_t word = 0; word <= o->group_count / 64; word++) {
-		uint64_t bits = atomic_exchange_explicit(&conn->notify[word], 0, memory_order_relaxed);
-		for (; bits; bits &= bits - 1) {
-			control_put_u32(&w, o->first_group + 64 * word + (uint32_t)__builtin_ctzll(bits));
-			if (w.room - w.size >= 4)
-				continue;
-			endpoint_send(ep, message, control_end(&w));
-			control_begin(&w, message, sizeof(message), CONTROL_NOTIFY);
-		}
-	}
-	if (w.entries)
-		endpoint_send(ep, message, control_end(&w));
-}
+/* ---- messages ---- */
 
 void verbs_beat(struct transport_conn *conn, uint32_t owner, uint64_t tick)
 {
