@@ -276,25 +276,30 @@ static void look_into(struct transport_conn *conn, const void *message, size_t b
 	}
 }
 
+static int is_lost(struct transport_conn *conn)
+{
+	int lost = atomic_load_explicit(&conn->broken, memory_order_relaxed);
+	if (!lost)
+		lost = cm_events(conn);
+	return !lost && write_is_lost(conn) ? -ECONNRESET : lost;
+}
+
 static int verbs_recv(struct transport_conn *conn, void *message, size_t room)
 {
 	pthread_mutex_lock(&conn->control_lock);
 	int rc = conn->released ? -EPIPE : endpoint_recv(&conn->endpoint, message, room);
-	if (rc > 0) {
-		look_into(conn, message, (size_t)rc);
-	} else if (rc == -EAGAIN) {
-		int lost = atomic_load_explicit(&conn->broken, memory_order_relaxed);
-		if (!lost)
-			lost = cm_events(conn);
-		if (!lost && write_is_lost(conn))
-			lost = -ECONNRESET;
-		if (lost)
-			rc = lost;
-		else if (conn->view) {
-			verbs_watch(conn);
-			verbs_notify(conn);
-		}
+	int lost = rc == -EAGAIN ? is_lost(conn) : 0;
+	if (lost) {
+		/* the peer's last words have arrived before the news that it hung up */
+		verbs_lost(conn, lost);
+		rc = endpoint_recv(&conn->endpoint, message, room);
+		rc = rc == -EAGAIN ? lost : rc;
+	} else if (rc == -EAGAIN && conn->view) {
+		verbs_watch(conn);
+		verbs_notify(conn);
 	}
+	if (rc > 0)
+		look_into(conn, message, (size_t)rc);
 	if (rc < 0 && rc != -EAGAIN && rc != -EMSGSIZE)
 		verbs_lost(conn, rc);
 	pthread_mutex_unlock(&conn->control_lock);

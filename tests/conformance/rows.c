@@ -54,11 +54,14 @@ void rig_uri(const struct rig *rig, const char *name, unsigned port, char uri[12
 		fixture_uri(rig->row.scheme, name, uri);
 		return;
 	}
-	if (strcmp(host, "process") == 0) {
+	const char *address = getenv("DSM_TEST_RDMA_ADDRESS"); /* another one of the same machine */
+	if (strcmp(host, "process") == 0 && address) {
+		host = address;
+	} else if (strcmp(host, "process") == 0) {
 		ok(device_address(own));
 		host = own;
 	}
-	snprintf(uri, 128, "rdma://%s:%u", host, port);
+	snprintf(uri, 128, strchr(host, ':') ? "rdma://[%s]:%u" : "rdma://%s:%u", host, port);
 }
 
 void rig_up(struct rig *rig, const struct row *row)
