@@ -130,14 +130,16 @@ struct dsm_options {
 	const char *owner;       /**< owner role to claim; NULL = read only */
 	uint32_t flags;          /**< enum dsm_attach_flags */
 	uint32_t attach_timeout_ms; /**< total, over all transports and tries; default 2000,
-	                                 10000 for rdma://HOST */
+	                                 10000 for rdma://HOST, 5000 for udp://HOST */
 	uint32_t call_timeout_ms;   /**< total deadline of one read or snapshot; default 1000 */
 	uint32_t tries;          /**< attempts of one read before -EAGAIN; default 1000 */
 	const char *program;     /**< shown by `dsm ps`; default: the process's name */
 	const struct dsm_clock *clock; /**< must outlive the handle; NULL = the system's */
 	const char *fault;       /**< faults to inject, "tear=0.1,fail=3,seed=7"; see docs/testing.md */
+	const char *key_file;    /**< keys for udp:// (docs/security.md), mode 0600; of its lines the one that
+	                              fits the role best is used. NULL = environment DSM_KEYS, else none */
 };
-#define DSM_OPTIONS_INIT { sizeof(struct dsm_options), 0, 0, 0, 0, 0, 0, 0, 0 }
+#define DSM_OPTIONS_INIT { sizeof(struct dsm_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** Attach to the engine at `uri`: "shm://NAME", "rdma://HOST[:PORT]", "udp://HOST[:PORT]",
  *  or a bare "NAME" or "HOST": the best that works (shm, rdma, udp). NULL: environment
@@ -145,7 +147,7 @@ struct dsm_options {
  *  attach_timeout_ms. On success *out is the handle, to be ended by dsm_detach().
  *  -EINVAL      the URI does not parse; text names the place
  *  -ENOENT      no engine of that name; text says what was tried, transport by transport
- *  -EACCES      the engine refuses this user the role
+ *  -EACCES      the engine refuses this user, or this key, the role
  *  -EBUSY       the owner role is held by a live process (text names it); see DSM_TAKE_OVER
  *  -ENODEV      the table has no such owner
  *  -EUSERS      the engine has all the clients it takes, or half of them are this user's

@@ -92,10 +92,19 @@ struct dsm_engine_options {
 	 *  board's key, so this needs keys. */
 	const char *adc;
 	const char *keys;        /**< key file (docs/security.md); NULL = environment DSM_KEYS */
+	/** Serve udp://…, too: "ADDR[:PORT]", "[ADDR6][:PORT]" or "*[:PORT]"; the port is DSM_PORT by
+	 *  default. NULL = not. Clients need a key of the key file whose role allows what they do,
+	 *  unless auth_none. */
+	const char *udp;
+	/** udp without keys: whoever reaches its port reads (if `readers` is "*"), sends requests (if
+	 *  `requesters` is "*") and may hold the owners that are marked `network`. Without keys that
+	 *  has to be said, except at a loopback address, which only this machine reaches. */
+	bool auth_none;
 };
 #define DSM_ADC_PORT 7462    /**< UDP */
 #define DSM_ENGINE_OPTIONS_INIT \
-	{ sizeof(struct dsm_engine_options), 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0 }
+	{ sizeof(struct dsm_engine_options), 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0, 0, \
+		false }
 
 /** Build the region and start serving shm://NAME. The table may be freed afterwards.
  *  -EADDRINUSE an engine of that name runs already (text names its pid); -ENOMEM, -ENOSPC;

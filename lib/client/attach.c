@@ -95,6 +95,7 @@ static void handle_free(struct dsm *dsm)
 	free(dsm->owner_name);
 	free(dsm->program);
 	free(dsm->fault);
+	free(dsm->key_file);
 	if (dsm->manual_fd >= 0)
 		close(dsm->manual_fd);
 	if (dsm->manual_timer >= 0)
@@ -232,9 +233,11 @@ static int take_options(struct dsm *dsm, const struct dsm_options *opts)
 			CONTROL_NAME_MAX - 1);
 	dsm->owner_name = opts->owner ? strdup(opts->owner) : NULL;
 	dsm->fault = opts->fault ? strdup(opts->fault) : NULL;
+	dsm->key_file = opts->key_file ? strdup(opts->key_file) : NULL;
 	dsm->program = program_name(opts->program);
 	dsm->message = malloc(CONTROL_MAX);
-	if (!dsm->program || !dsm->message || (opts->owner && !dsm->owner_name) || (opts->fault && !dsm->fault))
+	if (!dsm->program || !dsm->message || (opts->owner && !dsm->owner_name) || (opts->fault && !dsm->fault) ||
+	    (opts->key_file && !dsm->key_file))
 		return dsm__fail(-ENOMEM, "no memory for a handle");
 	return 0;
 }

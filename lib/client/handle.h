@@ -95,7 +95,7 @@ struct dsm {
 	uint32_t tries, call_timeout_ms;
 	/* constant */
 	struct dsm_options options;
-	char *owner_name, *program, *fault;
+	char *owner_name, *program, *fault, *key_file;
 	struct uri uri;
 	bool any_scheme;
 	const struct inproc *inproc;

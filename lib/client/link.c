@@ -185,7 +185,8 @@ static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint6
 			dsm->inproc->context, &link->conn);
 	} else {
 		uint64_t now = clock_now(dsm->clock);
-		rc = ops->connect(&dsm->uri, now < deadline ? (uint32_t)((deadline - now) / 1000000u) : 0,
+		struct transport_identity as = { dsm->deposed ? NULL : dsm->owner_name, dsm->key_file };
+		rc = ops->connect(&dsm->uri, &as, now < deadline ? (uint32_t)((deadline - now) / 1000000u) : 0,
 			&link->conn);
 	}
 	if (rc == 0 && dsm->fault)
@@ -219,9 +220,8 @@ static int try_all(struct dsm *dsm, uint64_t deadline, struct link **out)
 		int n = snprintf(tried + used, sizeof(tried) - used, "%s%s", used ? "; " : "", dsm_error());
 		used += n > 0 && (size_t)n < sizeof(tried) - used ? (size_t)n : 0;
 	}
-	return dsm__fail(first, "no engine at \"%s\": %s. %s not in this build. "
-		"Is dsmd running? See `dsm --help`", dsm->uri.host, tried,
-		transport_find("rdma") ? "udp is" : "rdma and udp are");
+	return dsm__fail(first, "no engine at \"%s\": %s.%s Is dsmd running? See `dsm --help`",
+		dsm->uri.host, tried, transport_find("rdma") ? "" : " rdma is not in this build.");
 }
 
 int link_open(struct dsm *dsm, uint32_t timeout_ms, struct link **out)
@@ -233,8 +233,8 @@ int link_open(struct dsm *dsm, uint32_t timeout_ms, struct link **out)
 	if (!ops && strcmp(dsm->uri.scheme, "rdma") == 0)
 		return dsm__fail(-ENOTSUP, "rdma://%s: this build has no rdma", dsm->uri.host);
 	if (!ops)
-		return dsm__fail(-ENOTSUP, "%s://: no such transport in this build; it has shm://%s",
-			dsm->uri.scheme, transport_find("rdma") ? " and rdma://" : "");
+		return dsm__fail(-ENOTSUP, "%s://: no such transport in this build; it has shm://,%s udp://",
+			dsm->uri.scheme, transport_find("rdma") ? " rdma://," : "");
 	int rc = try_transport(dsm, ops, deadline, out);
 	if (rc == 0)
 		snprintf((*out)->reason, sizeof((*out)->reason), "%s",

@@ -39,7 +39,14 @@
 	X(ADC_UNKNOWN, "adc_unknown", "ADC datagrams of a board that the table does not have") \
 	X(ADC_FOREIGN, "adc_foreign", "datagrams at the ADC port that are none of version 1") \
 	X(ADC_DROPPED, "adc_dropped", "ADC datagrams that the kernel dropped, its buffer being full") \
-	X(ADC_SILENCES, "adc_silences", "ADC boards that fell silent")
+	X(ADC_SILENCES, "adc_silences", "ADC boards that fell silent") \
+	X(REFUSED_KEY, "refused_key", "attaches refused: no key, an unknown or wrong one, or one taken away") \
+	X(UDP_COOKIES, "udp_cookies", "first datagrams of clients, answered by a cookie") \
+	X(UDP_COMMITS, "udp_commits", "commits and steps of owners over udp") \
+	X(UDP_BAD_SEAL, "udp_bad_seal", "datagrams whose seal does not fit their session") \
+	X(UDP_REPLAY, "udp_replay", "datagrams that had been seen before, or are too old to tell") \
+	X(UDP_UNKNOWN, "udp_unknown", "datagrams of a session that is not there") \
+	X(UDP_FOREIGN, "udp_foreign", "datagrams at the udp port that are none of dsm's")
 
 #define COUNTER_ENUM(id, name, what) COUNTER_##id,
 enum counter { COUNTER_LIST(COUNTER_ENUM) COUNTER_COUNT };

@@ -69,15 +69,19 @@ static int take_options(struct dsm_engine *e, const struct dsm_table *table,
 	e->name = strdup(name);
 	e->state_file = o->state_file ? strdup(o->state_file) : NULL;
 	e->rdma = o->rdma ? strdup(o->rdma) : NULL;
+	e->udp_address = o->udp ? strdup(o->udp) : NULL;
 	e->message = malloc(CONTROL_MAX);
 	e->reply = malloc(CONTROL_MAX);
-	if (!e->name || (o->state_file && !e->state_file) || (o->rdma && !e->rdma) || !e->message ||
-	    !e->reply)
+	if (!e->name || (o->state_file && !e->state_file) || (o->rdma && !e->rdma) ||
+	    (o->udp && !e->udp_address) || !e->message || !e->reply)
 		return dsm__fail(-ENOMEM, "no memory for an engine");
 	o->rdma = e->rdma;
+	o->udp = e->udp_address;
 	char host[256];
 	uint16_t port;
 	int rc = e->rdma ? verbs_address(e->rdma, host, sizeof(host), &port) : 0;
+	if (rc == 0 && e->udp_address)
+		rc = udp_address(e->udp_address, host, sizeof(host), &port);
 	if (rc == 0)
 		rc = access_parse(o->readers ? o->readers : "*", &e->readers);
 	if (rc == 0)
@@ -122,6 +126,7 @@ static void engine_free(struct dsm_engine *e)
 	if (e->region && e->holders)
 		server_sweep(e);
 	verbs_stop(e);
+	udp_stop(e);
 	writer_free(&e->writer);
 	if (e->region)
 		owners_free(e);
@@ -137,6 +142,7 @@ static void engine_free(struct dsm_engine *e)
 	free(e->keys_file);
 	free(e->name);
 	free(e->rdma);
+	free(e->udp_address);
 	free(e->state_file);
 	free(e->message);
 	free(e->reply);

@@ -77,6 +77,9 @@ struct session_ops {
 	/* Ends what grant() made: after 0 nothing that the client sends or sent changes the bank any
 	 * more. NULL or an error: there is no such proof, a process's end or new memory must do. */
 	int (*fence)(struct session *s);
+	/* 0, or -EACCES: does the client's key let it do that (enum key_role; the owner's name or NULL)?
+	 * NULL = keys have no say. */
+	int (*allows)(const struct session *s, unsigned what, const char *owner);
 	/* Each tick; 1: receive() has something. NULL = nothing. */
 	int (*tick)(struct session *s, uint64_t now);
 	/* Connection and session. */
@@ -141,6 +144,8 @@ struct dsm_engine {
 	uint64_t tick_ns;           /* of the last tick */
 	char *rdma;
 	struct verbs *verbs;        /* NULL = not served over rdma */
+	char *udp_address;
+	struct udp_server *udp;     /* NULL = not served over udp */
 	unsigned char *message, *reply; /* CONTROL_MAX each */
 	/* saver */
 	pthread_t saver;
@@ -166,6 +171,21 @@ void verbs_tick(struct dsm_engine *engine, uint64_t now);
 /* Before the memory changes: nobody reaches the old one through a device any more. */
 void verbs_bank_leaves(struct dsm_engine *engine, uint32_t owner);
 void verbs_region_leaves(struct dsm_engine *engine);
+
+/* ---- udp.c: clients over udp; all do nothing without options.udp ---- */
+#define SERVER_TAG_UDP 6u       /* in epoll; see server.c */
+#define SERVER_TAG_UDP_TIMER 7u
+/* Takes "ADDR[:PORT]" apart. -EINVAL. */
+int udp_address(const char *text, char *host, size_t room, uint16_t *port);
+/* Keys, socket. -EADDRINUSE and others of bind(); -EINVAL neither keys nor leave to do without. */
+int udp_start(struct dsm_engine *engine);
+/* After the last session; frees everything. */
+void udp_stop(struct dsm_engine *engine);
+void udp_events(struct dsm_engine *engine);
+void udp_timer(struct dsm_engine *engine);
+void udp_tick(struct dsm_engine *engine, uint64_t now);
+/* Reads the keys again and cuts off whose key is gone. On error the old ones go on. */
+int udp_reload_keys(struct dsm_engine *engine);
 
 /* ---- server.c: the thread ---- */
 int server_start(struct dsm_engine *engine);

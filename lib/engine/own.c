@@ -14,13 +14,17 @@ static int own_publish(void *context, uint32_t group, const struct check_fields 
 	return 0;
 }
 
+void region_complete(struct region *r, uint32_t owner, uint64_t step)
+{
+	struct bank_header *bank = (void *)(r->base + r->view.owners[owner].bank_offset);
+	step_store(bank, r->generation, step);
+	atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence of the waiting side */
+}
+
 static int own_complete(void *context, uint64_t step, const uint32_t *groups, uint32_t n)
 {
 	struct region *r = context;
-	const struct directory_owner *o = &r->view.owners[r->view.groups[groups[0]].owner];
-	struct bank_header *bank = (void *)(r->base + o->bank_offset);
-	step_store(bank, r->generation, step);
-	atomic_thread_fence(memory_order_seq_cst); /* pairs with the fence of the waiting side */
+	region_complete(r, r->view.groups[groups[0]].owner, step);
 	region_wake(r, groups, n);
 	return 0;
 }

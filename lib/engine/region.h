@@ -60,6 +60,8 @@ void takeover_set_state(struct region *region, uint32_t owner, uint32_t state, u
 
 /* ---- own.c: the engine's own writing ---- */
 extern const struct writer_sink region_sink; /* context = struct region */
+/* `step complete` of an owner whose groups the engine writes; region_wake() after it. */
+void region_complete(struct region *region, uint32_t owner, uint64_t step);
 /* Wakes who waits for the groups; for marked banks after bumping the notify word. */
 void region_wake(struct region *region, const uint32_t *groups, uint32_t n);
 

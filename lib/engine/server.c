@@ -149,6 +149,7 @@ static void tick(struct dsm_engine *e)
 	for (struct session *s = e->sessions; s; s = s->next)
 		session_tick(s, now);
 	verbs_tick(e, now);
+	udp_tick(e, now);
 	requests_tick(e, now);
 	if (e->state_file && e->options.save_interval_ms && now >= e->save_due_ns) {
 		e->save_due_ns = now + e->options.save_interval_ms * UINT64_C(1000000);
@@ -166,6 +167,10 @@ static void handle(struct dsm_engine *e, const struct epoll_event *ev)
 		tick(e);
 	else if (tag == SERVER_TAG_VERBS)
 		verbs_events(e);
+	else if (tag == SERVER_TAG_UDP)
+		udp_events(e);
+	else if (tag == SERVER_TAG_UDP_TIMER)
+		udp_timer(e);
 	else if ((tag & 7) == TAG_PIDFD)
 		owners_tick(e, now, stood_still(e, now));
 	else if (tag != TAG_STOP)
@@ -212,6 +217,8 @@ int server_start(struct dsm_engine *e)
 	int rc = local_listen(e);
 	if (rc == 0)
 		rc = verbs_start(e);
+	if (rc == 0)
+		rc = udp_start(e);
 	if (rc)
 		return rc;
 	e->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "engine/engine.h"
+#include "engine/keys.h"
 #include "transport/channel.h"
 
 static void bad_message(struct session *s)
@@ -71,6 +72,8 @@ static void hello(struct session *s, struct control_reader *r)
 		rc = s->ops->network ? dsm__fail(-EACCES, "no network may read here: the engine's `readers:` "
 			"names users, and a network has none") :
 			dsm__fail(-EACCES, "user %u may not read here; the engine's `readers:` says who may", s->uid);
+	if (rc == 0 && s->ops->allows)
+		rc = s->ops->allows(s, h.owner[0] ? KEY_OWNER : KEY_READ, h.owner[0] ? h.owner : NULL);
 	if (rc == 0 && s->ops->admit)
 		rc = s->ops->admit(s);
 	if (rc == 0 && h.owner[0])
@@ -80,7 +83,8 @@ static void hello(struct session *s, struct control_reader *r)
 		return;
 	}
 	s->greeted = true;
-	s->may_request = s->inproc || access_allows(&e->requesters, s->uid);
+	s->may_request = (s->inproc || access_allows(&e->requesters, s->uid)) &&
+		(!s->ops->allows || s->ops->allows(s, KEY_REQUEST, NULL) == 0);
 	region_count(e->region, COUNTER_SESSIONS_TOTAL, 1);
 	welcome(s, owner, epoch);
 }

@@ -144,7 +144,8 @@ static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_f
 	.step_complete = f_step_complete, .wait = f_wait, .borrow = f_borrow, \
 	.borrow_end = f_borrow_end, .granted = f_granted, .publish = f_publish, \
 	.complete = f_complete, .loan = f_loan, .loan_end = f_loan_end }
-static const struct transport_ops faulty_tables[] = { FAULTY("shm"), FAULTY("rdma") };
+static const struct transport_ops faulty_tables[] = { FAULTY("shm"), FAULTY("rdma"),
+	FAULTY("udp") };
 
 static int setting(struct faulty *f, const char *key, const char *text)
 {
@@ -189,7 +190,10 @@ int transport_faulty(const char *spec, const struct transport_ops **ops, struct 
 	}
 	f->ops = *ops;
 	f->conn = *conn;
-	*ops = &faulty_tables[strcmp((*ops)->scheme, "rdma") == 0];
+	unsigned table = 0;
+	while (strcmp(faulty_tables[table].scheme, (*ops)->scheme))
+		table++;
+	*ops = &faulty_tables[table];
 	*conn = (struct transport_conn *)(void *)f;
 	return 0;
 bad:

@@ -29,8 +29,10 @@ int shm_adopt_channel(int fd, void *(*own_memory)(void *, uint32_t, uint64_t *),
 	return 0;
 }
 
-static int shm_connect(const struct uri *uri, uint32_t timeout_ms, struct transport_conn **out)
+static int shm_connect(const struct uri *uri, const struct transport_identity *as, uint32_t timeout_ms,
+	struct transport_conn **out)
 {
+	(void)as; /* the socket's credentials say who this is */
 	(void)timeout_ms; /* a Unix socket answers at once */
 	char others[256];
 	if (!uri_shm_name_ok(uri->host))

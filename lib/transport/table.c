@@ -9,6 +9,7 @@ static const struct transport_ops *const all[] = {
 #ifdef DSM_RDMA
 	&transport_verbs,
 #endif
+	&transport_udp,
 };
 
 const struct transport_ops *transport_at(unsigned index)

@@ -17,6 +17,9 @@
 
 struct transport_conn;   /* each transport's own */
 
+/* As whom: the role wanted (NULL: a reader) and the file of keys (NULL: environment DSM_KEYS). */
+struct transport_identity { const char *owner, *key_file; };
+
 /* What a connection shows of the engine's life. */
 struct transport_pulse {
 	uint64_t heartbeat;
@@ -32,7 +35,8 @@ struct transport_ops {
 	/* -- connection: slow, or the owner before the handle is shared -- */
 	/* One try to reach the engine's control channel; blocks at most timeout_ms. -ENOENT,
 	 * -ECONNREFUSED nobody there; -EACCES; *out untouched on failure. */
-	int (*connect)(const struct uri *uri, uint32_t timeout_ms, struct transport_conn **out);
+	int (*connect)(const struct uri *uri, const struct transport_identity *as, uint32_t timeout_ms,
+		struct transport_conn **out);
 	/* Frees everything, also half-built. No memory of the connection is valid afterwards. */
 	void (*close)(struct transport_conn *conn);
 	/* For poll(): readable when recv() has something. */
@@ -127,6 +131,7 @@ const struct transport_ops *transport_at(unsigned index);
 
 extern const struct transport_ops transport_shm;
 extern const struct transport_ops transport_verbs; /* builds with rdma only */
+extern const struct transport_ops transport_udp;
 
 /* The header as it was found: -EPROTONOSUPPORT, -EBADMSG. `bytes` = of its piece. */
 int transport_check_header(const struct region_header *header, uint64_t bytes, uint64_t generation);

@@ -85,8 +85,10 @@ static int open_control(struct transport_conn *conn, const struct uri *uri)
 
 static void verbs_close(struct transport_conn *conn);
 
-static int verbs_connect(const struct uri *uri, uint32_t timeout_ms, struct transport_conn **out)
+static int verbs_connect(const struct uri *uri, const struct transport_identity *as, uint32_t timeout_ms,
+	struct transport_conn **out)
 {
+	(void)as; /* no keys over rdma yet */
 	struct transport_conn *conn = calloc(1, sizeof(*conn));
 	if (!conn)
 		return dsm__fail(-ENOMEM, "no memory for a connection");

@@ -88,6 +88,8 @@ int udp_get_offer(const unsigned char in[UDP_OFFER], struct udp_offer *m);
 #define UDP_OWNERS_MAX 24u          /* in one PULSE */
 #define UDP_AGES_MAX 16u            /* groups in one ASK and PULSE */
 #define UDP_COUNTERS_MAX 64u
+#define UDP_READ_MAX 32768u         /* bytes of one READ; at most 32 pieces */
+#define UDP_SLOT_MAX (((uint64_t)1 << 20) + 4096) /* a group of one cell of 1 MiB fits */
 
 enum udp_frame_type {
 	UDP_SEGMENT = 1,    /* both: a piece of a message, in order and surely */

@@ -106,16 +106,16 @@ void place_leave(struct place *place)
 	place->keeper = 0;
 }
 
-int place_open(struct place *place, unsigned flags, bool rdma)
+int place_open(struct place *place, unsigned flags, unsigned serve)
 {
 	bool again = place->name[0];
 	place->flags = flags;
 	if (place->fd < 0) {
 		struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
 		opts.name = again ? place->name : NULL;
-		return rdma ? -ENOTSUP : fixture_engine_of(flags, &opts, place->name, &place->engine);
+		return serve ? -ENOTSUP : fixture_engine_of(flags, &opts, place->name, &place->engine);
 	}
-	int rc = ask(place, "open %s %u %u %u", again ? place->name : "-", place->port, flags, rdma);
+	int rc = ask(place, "open %s %u %u %u", again ? place->name : "-", place->port, flags, serve);
 	if (rc == 0 && sscanf(place->text, "ok %63s %u", place->name, &place->port) != 2)
 		rc = -EBADMSG;
 	return rc;

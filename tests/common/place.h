@@ -17,7 +17,7 @@ struct place {
 	int fd;                     /* elsewhere: to the keeper; -1 here */
 	int keeper;                 /* pid of ours, 0 if it is not */
 	char name[64];              /* of the engine */
-	unsigned port;              /* where it serves rdma; 0 = it does not */
+	unsigned port;              /* where it serves rdma or udp; 0 = it does not */
 	unsigned flags;             /* enum fixture_flags */
 	char text[PLACE_LINE];      /* last answer */
 };
@@ -28,9 +28,10 @@ int place_reach(struct place *place, const char *where);
 /* Ends what place_reach() began, the engine too. */
 void place_leave(struct place *place);
 
-/* rdma: serve that too. Afterwards place->name and place->port are known; opened again after
+enum place_serve { PLACE_SHM = 0, PLACE_RDMA = 1, PLACE_UDP = 2 };
+/* serve: what else. Afterwards place->name and place->port are known; opened again after
  * place_close() or place_kill() it has the same ones. */
-int place_open(struct place *place, unsigned flags, bool rdma);
+int place_open(struct place *place, unsigned flags, unsigned serve);
 int place_close(struct place *place);
 int place_reload(struct place *place, unsigned flags);
 int place_commit(struct place *place, int64_t time_ns, const struct fixture_value *values, unsigned n);

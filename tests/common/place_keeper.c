@@ -3,7 +3,7 @@
  * What holds an engine for a test that is not in its process. Two processes: the keeper, which
  * reads the lines, and its child, the worker, which has the engine and can therefore be
  * stopped, continued and killed. Lines:
- *   open NAME PORT FLAGS RDMA | close | reload FLAGS | write TIME CELL=TYPE:HEX...  the worker's
+ *   open NAME PORT FLAGS SERVE | close | reload FLAGS | write TIME CELL=TYPE:HEX...  the worker's
  *   stop | cont | kill | halt | del | add | flap                                          the keeper's
  * Answers: "ok NAME PORT" or "error ERRNO TEXT".
  */
@@ -33,16 +33,17 @@ static int open_engine(struct worker *w, const char *line)
 {
 	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
 	char name[64], address[32];
-	unsigned flags, rdma, port;
-	if (w->engine || sscanf(line, "open %63s %u %u %u", name, &port, &flags, &rdma) != 4)
+	unsigned flags, serve, port;
+	if (w->engine || sscanf(line, "open %63s %u %u %u", name, &port, &flags, &serve) != 4)
 		return -EINVAL;
 	/* each engine of a machine has a port of its own: its process's number makes one */
-	w->port = !rdma ? 0 : port ? port : 20000 + (unsigned)getpid() % 20000;
-	snprintf(address, sizeof(address), "*:%u", w->port);
+	w->port = !serve ? 0 : port ? port : 20000 + (unsigned)getpid() % 20000;
+	snprintf(address, sizeof(address), "%s:%u", serve == PLACE_UDP ? "127.0.0.1" : "*", w->port);
 	opts.name = strcmp(name, "-") ? name : NULL;
-	opts.tick_ms = rdma ? 20 : 0; /* an emulated machine is slow */
-	opts.lease_ms = rdma ? 2000 : 0;
-	opts.rdma = rdma ? address : NULL;
+	opts.tick_ms = serve ? 20 : 0; /* an emulated machine is slow */
+	opts.lease_ms = serve ? 2000 : 0;
+	opts.rdma = serve == PLACE_RDMA ? address : NULL;
+	opts.udp = serve == PLACE_UDP ? address : NULL;
 	snprintf(w->name, sizeof(w->name), "%s", name);
 	return fixture_engine_of(flags, &opts, w->name, &w->engine);
 }

@@ -203,7 +203,7 @@ CONFORMANCE(lending_and_borrowing)
 	}
 	/* in place: it says so; a copy that was fetched is still what it was */
 	int rc = dsm_return(r);
-	cr_assert(rc == (rig_is_rdma(rig) ? 0 : -EAGAIN), "%d: %s", rc, dsm_error());
+	cr_assert(rc == (rig_is_network(rig) ? 0 : -EAGAIN), "%d: %s", rc, dsm_error());
 	if (rc == 0)
 		cr_assert_eq(((const unsigned char *)seen)[999], 5);
 	dsm_detach(&w);

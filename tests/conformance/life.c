@@ -197,7 +197,7 @@ CONFORMANCE(an_engine_restart_is_an_event_and_no_crash)
 	ok(dsm_read(r, rop, &s)); /* the last value stays */
 	cr_assert_eq(s.value.f64, 61);
 	cr_assert(s.flags & DSM_STALE_ENGINE);
-	ok(place_open(&rig->place, rig->place.flags, rig_is_rdma(rig)));
+	ok(place_open(&rig->place, rig->place.flags, rig_serve(rig)));
 	cr_assert(event(r, DSM_EVENT_GENERATION));
 	cr_assert(event(w, DSM_EVENT_ATTACHED) && event(w, DSM_EVENT_ATTACHED)); /* at first, and again */
 	/* the owner republishes its image, the old id goes on working */

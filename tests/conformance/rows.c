@@ -14,6 +14,11 @@ static const struct row shm_rows[] = {
 	{ "shm", "process", "" },
 };
 
+static const struct row udp_rows[] = {
+	{ "udp", "process", "" },
+	{ "udp", "process", FAULTS },
+};
+
 static bool wanted(const char *scheme)
 {
 	const char *only = getenv("DSM_TEST_ROWS");
@@ -36,6 +41,8 @@ struct row *row_list(size_t *count)
 		snprintf(row->where, sizeof(row->where), "%s", strcmp(host, "self") ? host : "process");
 		strcpy(row->fault, i ? FAULTS : "");
 	}
+	for (size_t i = 0; i < sizeof(udp_rows) / sizeof(udp_rows[0]) && wanted("udp"); i++)
+		rows[n++] = udp_rows[i];
 	*count = n;
 	return rows;
 }
@@ -45,11 +52,30 @@ bool rig_is_rdma(const struct rig *rig)
 	return strcmp(rig->row.scheme, "rdma") == 0;
 }
 
+bool rig_is_udp(const struct rig *rig)
+{
+	return strcmp(rig->row.scheme, "udp") == 0;
+}
+
+bool rig_is_network(const struct rig *rig)
+{
+	return rig_is_rdma(rig) || rig_is_udp(rig);
+}
+
+unsigned rig_serve(const struct rig *rig)
+{
+	return rig_is_rdma(rig) ? PLACE_RDMA : rig_is_udp(rig) ? PLACE_UDP : PLACE_SHM;
+}
+
 /* An address of the machine itself is the one that its device has. */
 void rig_uri(const struct rig *rig, const char *name, unsigned port, char uri[128])
 {
 	char own[64];
 	const char *host = rig->row.where;
+	if (rig_is_udp(rig)) {
+		snprintf(uri, 128, "udp://127.0.0.1:%u", port);
+		return;
+	}
 	if (!rig_is_rdma(rig)) {
 		fixture_uri(rig->row.scheme, name, uri);
 		return;
@@ -70,7 +96,7 @@ void rig_up(struct rig *rig, const struct row *row)
 	rig->row = *row;
 	bool elsewhere = strcmp(row->where, "here") != 0;
 	ok(place_reach(&rig->place, row->where));
-	ok(place_open(&rig->place, elsewhere ? FIXTURE_NETWORK : 0, rig_is_rdma(rig)));
+	ok(place_open(&rig->place, elsewhere ? FIXTURE_NETWORK : 0, rig_serve(rig)));
 	rig_uri(rig, rig->place.name, rig->place.port, rig->uri);
 	rig->packets = packets_sent();
 }
@@ -102,8 +128,8 @@ struct dsm *rig_attach(struct rig *rig, const char *owner, uint32_t flags)
 	opts.owner = owner;
 	opts.flags = flags;
 	opts.fault = rig->row.fault[0] ? rig->row.fault : NULL;
-	opts.attach_timeout_ms = rig_is_rdma(rig) ? 10000 : 0;
-	opts.call_timeout_ms = rig_is_rdma(rig) ? 5000 : 0;
+	opts.attach_timeout_ms = rig_is_network(rig) ? 10000 : 0;
+	opts.call_timeout_ms = rig_is_network(rig) ? 5000 : 0;
 	ok(dsm_attach(rig->uri, &opts, &dsm));
 	ok(dsm_region_info(dsm, &info));
 	cr_assert_str_eq(info.transport, rig->row.scheme);

@@ -28,6 +28,10 @@ void rig_down(struct rig *rig);
 /* For a test that stops the engine: then it must not be here. */
 void rig_elsewhere(struct rig *rig);
 bool rig_is_rdma(const struct rig *rig);
+bool rig_is_udp(const struct rig *rig);
+bool rig_is_network(const struct rig *rig);
+/* enum place_serve */
+unsigned rig_serve(const struct rig *rig);
 /* The row's address of an engine of that name or, over a network, at that port. */
 void rig_uri(const struct rig *rig, const char *name, unsigned port, char uri[128]);
 /* Attaches over the row's transport and asserts that it really was that one. */

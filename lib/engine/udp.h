@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's side of udp: one socket, many sessions. udp.c has start, end and time, udp_socket.c
+ * datagrams in and out, udp_hello.c the handshake, udp_session.c what a session is and says,
+ * udp_serve.c reads and commits. All under engine->lock; nothing is allocated for a datagram.
+ */
+#ifndef DSM_LIB_ENGINE_UDP_H
+#define DSM_LIB_ENGINE_UDP_H
+
+#include <sys/socket.h>
+
+#include "engine/engine.h"
+#include "engine/keys.h"
+#include "wire/udp_flow.h"
+#include "wire/udp_stream.h"
+
+#define UDP_BATCH 32u               /* datagrams a system call */
+#define UDP_SECRET 32u
+#define UDP_SECRET_NS (30 * UINT64_C(1000000000))
+#define UDP_UNPROVEN_MAX 64u
+#define UDP_UNPROVEN_NS (5 * UINT64_C(1000000000))
+#define UDP_LINGER_NS UINT64_C(1000000000)  /* for the last words of a session */
+#define UDP_QUEUE 256u              /* segments to a client */
+#define UDP_TURN_MAX 65536u         /* bytes of answers to one datagram */
+
+struct udp_path { struct sockaddr_storage address; socklen_t bytes; };
+
+/* The other end of a session, also before it is one and while it has last words. */
+struct udp_peer {
+	struct session session;     /* first: they are cast into each other; in use when `proven` */
+	uint32_t name, client;      /* the engine's, the client's */
+	bool proven;                /* has sealed a DATA */
+	bool closing;               /* the session is gone, its last words are not */
+	bool dirty;                 /* has something to say after this batch */
+	bool has_key;               /* else: auth none */
+	struct key key;             /* a copy; its bytes are wiped */
+	uint8_t ephemeral[32];      /* first bytes of its Noise message */
+	uint8_t resp[UDP_DATAGRAM / 8];
+	uint64_t made_ns, heard_ns, ticked_ns;
+	struct udp_flow control, data;
+	struct udp_path control_path, data_path;
+	struct udp_sender sender;
+	struct udp_receiver receiver;
+	/* an owner's commits */
+	struct udp_receiver commits;
+	bool may_commit, owes_committed;
+	uint64_t committed;
+	int32_t refused;            /* status of the commit after that; sticky */
+	/* a wait */
+	bool armed;
+	uint32_t armed_group;
+	uint64_t armed_since;
+};
+
+struct udp_batch;
+struct udp_server {
+	int fd, timer_fd;
+	bool timer_on, in_batch, auth_none, ending;
+	char address[80];           /* bound, for people */
+	uint8_t secret[2][UDP_SECRET];
+	uint64_t rotated_ns, accused_ns;
+	uint32_t idle_ms;
+	uint32_t room, unproven, closing, armed;
+	struct udp_peer **peers;    /* room; by the low 16 bits of a name */
+	struct keys *keys;          /* NULL = none */
+	struct udp_batch *batch;
+	uint64_t scratch[UDP_READ_MAX / 8];
+};
+
+/* ---- udp_socket.c ---- */
+/* *loopback: nobody but this machine reaches it. -EINVAL, -EADDRINUSE, -EADDRNOTAVAIL. */
+int udp_socket_open(const char *address, int *fd, bool *loopback, char *bound, size_t bound_bytes);
+int udp_batch_new(struct udp_batch **out);
+void udp_batch_free(struct udp_batch **batch);
+/* Up to UDP_BATCH datagrams; how many. Each by udp_batch_get() until the next call. */
+unsigned udp_batch_receive(struct udp_server *u);
+unsigned char *udp_batch_get(struct udp_server *u, unsigned i, size_t *bytes, const struct udp_path **from);
+/* Where the next datagram to be sent is to be written (UDP_DATAGRAM), and then: send that. */
+unsigned char *udp_out(struct udp_server *u);
+void udp_out_done(struct udp_server *u, const struct udp_path *to, size_t bytes);
+void udp_out_flush(struct udp_server *u);
+bool udp_same_path(const struct udp_path *a, const struct udp_path *b);
+void udp_path_text(const struct udp_path *path, char *text, size_t size);
+
+/* ---- udp.c ---- */
+/* The peer of a name, or NULL. */
+struct udp_peer *udp_find(struct udp_server *u, uint32_t name);
+/* A place and a name for it. -EUSERS. */
+int udp_place(struct udp_server *u, struct udp_peer *peer);
+void udp_forget(struct udp_server *u, struct udp_peer *peer);
+void udp_refused(struct dsm_engine *e, enum counter counter, const struct udp_path *from, const char *why);
+
+/* ---- udp_hello.c ---- */
+void udp_on_init(struct dsm_engine *e, const struct udp_path *from, const unsigned char *datagram, size_t bytes);
+void udp_refuse(struct udp_server *u, const struct udp_path *to, uint32_t client, enum udp_cause cause);
+
+/* ---- udp_session.c ---- */
+extern const struct session_ops udp_ops;
+void udp_on_data(struct dsm_engine *e, const struct udp_path *from, unsigned char *datagram, size_t bytes);
+/* Says what is due: segments, acknowledgements. */
+void udp_speak(struct udp_server *u, struct udp_peer *peer, uint64_t now);
+void udp_last_word(struct udp_server *u, struct udp_peer *peer);
+/* NOTIFY, if what it waits for has come. */
+void udp_look(struct dsm_engine *e, struct udp_peer *peer);
+
+/* A datagram that is being filled. One at a time. */
+struct udp_voice { struct udp_server *u; struct udp_flow *flow; const struct udp_path *to;
+	unsigned char *out; struct udp_writer w; };
+void udp_voice_begin(struct udp_voice *v, struct udp_server *u, struct udp_flow *flow,
+	const struct udp_path *to);
+/* Sends what is in it, if there is something; another begins. */
+void udp_voice_send(struct udp_voice *v);
+
+/* ---- udp_serve.c ---- */
+/* Answers one READ with at most *left bytes, which it takes them from. */
+void udp_serve_read(struct dsm_engine *e, const struct udp_read *m, struct udp_voice *v, size_t *left);
+void udp_serve_pulse(struct dsm_engine *e, const struct udp_ask *m, struct udp_voice *v);
+/* A message of an owner's data flow: 0, or a negative errno that stands in COMMITTED. */
+int udp_serve_commit(struct dsm_engine *e, struct udp_peer *peer, const void *message, size_t bytes);
+
+#endif
