@@ -20,7 +20,7 @@ struct state_part {
 	int restore;            /* enum truth */
 };
 struct config {
-	char *table, *name, *readers, *requesters, *rdma, *adc, *keys;
+	char *table, *name, *readers, *requesters, *rdma, *udp, *adc, *keys;
 	uint32_t tick_ms, lease_ms, max_clients;
 	int auth;
 	int lock_memory;        /* enum truth */
@@ -34,7 +34,8 @@ struct config {
 static const cyaml_strval_t truths[] = {
 	{ "true", TRUE }, { "false", FALSE }, { "yes", TRUE }, { "no", FALSE },
 };
-static const cyaml_strval_t auths[] = { { "none", 1 } };
+enum auth { AUTH_NONE = 1, AUTH_KEYS = 2 };
+static const cyaml_strval_t auths[] = { { "none", AUTH_NONE }, { "keys", AUTH_KEYS } };
 
 static const cyaml_schema_field_t state_fields[] = {
 	CYAML_FIELD_STRING_PTR("file", TEXT, struct state_part, file, 1, PATH_MAX),
@@ -50,9 +51,10 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_UINT("max_clients", OPTIONAL, struct config, max_clients),
 	CYAML_FIELD_STRING_PTR("readers", TEXT | OPTIONAL, struct config, readers, 0, 1024),
 	CYAML_FIELD_STRING_PTR("requesters", TEXT | OPTIONAL, struct config, requesters, 0, 1024),
-	CYAML_FIELD_ENUM("auth", WORD, struct config, auth, auths, 1),
+	CYAML_FIELD_ENUM("auth", WORD, struct config, auth, auths, 2),
 	CYAML_FIELD_ENUM("lock_memory", OPTIONAL | WORD, struct config, lock_memory, truths, 4),
 	CYAML_FIELD_STRING_PTR("rdma", TEXT | OPTIONAL, struct config, rdma, 1, 255),
+	CYAML_FIELD_STRING_PTR("udp", TEXT | OPTIONAL, struct config, udp, 1, 255),
 	CYAML_FIELD_STRING_PTR("adc", TEXT | OPTIONAL, struct config, adc, 1, 255),
 	CYAML_FIELD_STRING_PTR("keys", TEXT | OPTIONAL, struct config, keys, 1, PATH_MAX),
 	CYAML_FIELD_MAPPING_PTR("state", TEXT | OPTIONAL, struct config, state, state_fields),
@@ -68,8 +70,9 @@ static const struct { const char *key, *expected; } expectations[] = {
 	{ "tick_ms", "5 to 1000" }, { "lease_ms", "at least two ticks" },
 	{ "max_clients", "a number of clients" },
 	{ "readers", "\"*\" or user names" }, { "requesters", "\"*\" or user names" },
-	{ "auth", "none (the only kind in this version; it must be written, so that it is known)" },
+	{ "auth", "none or keys (it must be written, so that it is known)" },
 	{ "rdma", "an address of an RDMA device or \"*\", and perhaps :PORT" },
+	{ "udp", "an address of this machine or \"*\", and perhaps :PORT" },
 	{ "adc", "an address of this machine or \"*\", and perhaps :PORT" },
 	{ "keys", "the path of a key file" },
 	{ "lock_memory", "true or false" }, { "state", "the keys file:, interval_s: and restore:" },
@@ -155,7 +158,8 @@ static int take_config(const char *path, const struct config *c, struct settings
 	to->lease_ms = c->lease_ms;
 	to->max_clients = c->max_clients;
 	to->lock_memory = c->lock_memory == TRUE;
-	to->auth_none = true; /* the schema knows no other, and insists on the key */
+	to->auth_none = c->auth == AUTH_NONE;
+	to->auth_keys = c->auth == AUTH_KEYS;
 	int rc = take_path(&to->table, path, c->table);
 	if (rc == 0 && c->name)
 		rc = settings_text(&to->name, c->name);
@@ -165,6 +169,8 @@ static int take_config(const char *path, const struct config *c, struct settings
 		rc = settings_text(&to->requesters, c->requesters);
 	if (rc == 0 && c->rdma)
 		rc = settings_text(&to->rdma, c->rdma);
+	if (rc == 0 && c->udp)
+		rc = settings_text(&to->udp, c->udp);
 	if (rc == 0 && c->adc)
 		rc = settings_text(&to->adc, c->adc);
 	if (rc == 0 && c->keys)

@@ -13,10 +13,11 @@ enum { STATUS_OK = 0, STATUS_REFUSED = 1, STATUS_USAGE = 2 };
 /* What to run with: defaults, then the configuration file, then the command line. Texts are
  * owned and freed by settings_free(). Options left 0 or NULL are the engine's defaults. */
 struct settings {
-	char *table, *name, *readers, *requesters, *state_file, *rdma, *adc, *keys;
+	char *table, *name, *readers, *requesters, *state_file, *rdma, *udp, *adc, *keys;
 	uint32_t tick_ms, lease_ms, max_clients, save_interval_ms;
 	bool restore, lock_memory;
 	bool auth_none;         /* somebody wrote down that nobody is authenticated */
+	bool auth_keys;         /* or that keys are */
 };
 
 void settings_free(struct settings *settings);

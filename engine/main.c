@@ -17,6 +17,7 @@ static const char help[] =
 	"Holds a cell table in shared memory and serves it. Runs in the foreground until\n"
 	"SIGTERM or SIGINT. SIGHUP: reads the table file again, a new generation that keeps\n"
 	"the values of cells with the same name and type. SIGUSR1: saves the state now.\n"
+	"SIGUSR2: reads the key file again; who has a key that is still there notices nothing.\n"
 	"\n"
 	"  -c, --config FILE     settings from a file, see dsmd(8); options here go over it\n"
 	"  -t, --table FILE      the table file, instead of the argument\n"
@@ -27,7 +28,10 @@ static const char help[] =
 	"  -l, --lock-memory     keep the table in main memory (mlock)\n"
 	"  -R, --rdma ADDR[:PORT]  serve rdma:// too, at that address of an RDMA device or at * for\n"
 	"                        all; port 7461 by default. Needs --auth none, or auth: in the file\n"
-	"  -a, --auth none       say that whoever reaches the rdma port may read and send requests\n"
+	"  -U, --udp ADDR[:PORT]  serve udp:// too, at that address of this machine or at * for every\n"
+	"                        one; port 7461 by default. Needs keys, or --auth none\n"
+	"  -a, --auth none|keys  none: say that whoever reaches the ports of rdma and udp may read and\n"
+	"                        send requests; keys: udp asks for one of the key file\n"
 	"  -A, --adc ADDR[:PORT]  take datagrams of the table's ADC boards there, or at * for every\n"
 	"                        address; UDP port 7462 by default. Needs keys\n"
 	"  -K, --keys FILE       the key file, made by dsm keygen (default: $DSM_KEYS)\n"
@@ -42,6 +46,7 @@ static const char help[] =
 	"  dsmd rig.yaml\n"
 	"  dsmd --name rig2 --state /var/lib/dsm/rig2.state --restore rig.yaml\n"
 	"  dsmd --rdma '*' --auth none rig.yaml\n"
+	"  dsmd --udp '*' --keys rig.keys rig.yaml\n"
 	"  dsmd --config /etc/dsm/dsmd.yaml\n"
 	"  kill -HUP $(pidof dsmd)     # after a change of the table file\n";
 
@@ -54,6 +59,7 @@ static const struct option options[] = {
 	{ "restore", no_argument, NULL, 'r' },
 	{ "lock-memory", no_argument, NULL, 'l' },
 	{ "rdma", required_argument, NULL, 'R' },
+	{ "udp", required_argument, NULL, 'U' },
 	{ "auth", required_argument, NULL, 'a' },
 	{ "adc", required_argument, NULL, 'A' },
 	{ "keys", required_argument, NULL, 'K' },
@@ -64,7 +70,7 @@ static const struct option options[] = {
 };
 
 struct arguments {
-	const char *config, *table, *name, *state, *interval, *rdma, *auth, *adc, *keys;
+	const char *config, *table, *name, *state, *interval, *rdma, *udp, *auth, *adc, *keys;
 	bool restore, lock_memory, check;
 };
 
@@ -76,6 +82,7 @@ void settings_free(struct settings *s)
 	free(s->requesters);
 	free(s->state_file);
 	free(s->rdma);
+	free(s->udp);
 	free(s->adc);
 	free(s->keys);
 	*s = (struct settings){ 0 };
@@ -102,7 +109,7 @@ static int wrong_usage(const char *what)
 /* -1 = go on, else the exit status. */
 static int take_arguments(int argc, char **argv, struct arguments *a)
 {
-	for (int c; (c = getopt_long(argc, argv, "c:t:n:s:i:R:a:A:K:rlkhV", options, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, "c:t:n:s:i:R:U:a:A:K:rlkhV", options, NULL)) != -1;) {
 		switch (c) {
 		case 'c': a->config = optarg; break;
 		case 't': a->table = optarg; break;
@@ -112,6 +119,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a)
 		case 'r': a->restore = true; break;
 		case 'l': a->lock_memory = true; break;
 		case 'R': a->rdma = optarg; break;
+		case 'U': a->udp = optarg; break;
 		case 'a': a->auth = optarg; break;
 		case 'A': a->adc = optarg; break;
 		case 'K': a->keys = optarg; break;
@@ -155,14 +163,21 @@ static int settle(const struct arguments *a, struct settings *s)
 	    (a->name && settings_text(&s->name, a->name)) ||
 	    (a->state && settings_text(&s->state_file, a->state)) ||
 	    (a->rdma && settings_text(&s->rdma, a->rdma)) ||
+	    (a->udp && settings_text(&s->udp, a->udp)) ||
 	    (a->adc && settings_text(&s->adc, a->adc)) ||
 	    (a->keys && settings_text(&s->keys, a->keys)))
 		return STATUS_REFUSED;
-	if (a->auth && strcmp(a->auth, "none") != 0)
-		return wrong_usage("--auth: this version knows none, and nothing else");
-	s->auth_none |= a->auth != NULL;
+	if (a->auth && strcmp(a->auth, "none") != 0 && strcmp(a->auth, "keys") != 0)
+		return wrong_usage("--auth: expected none or keys");
+	if (a->auth) {
+		s->auth_keys = strcmp(a->auth, "keys") == 0;
+		s->auth_none = !s->auth_keys;
+	}
 	if (s->rdma && !s->auth_none)
-		return wrong_usage("--rdma lets in whoever reaches its port; say --auth none if that is meant");
+		return wrong_usage("--rdma knows no keys and lets in whoever reaches its port; say --auth none "
+			"if that is meant");
+	if (s->auth_keys && s->udp && !s->keys && !getenv("DSM_KEYS"))
+		return wrong_usage("auth keys wants a key file (--keys), or keys in DSM_KEYS");
 	s->restore |= a->restore;
 	s->lock_memory |= a->lock_memory;
 	if (!s->state_file && (a->restore || a->interval))

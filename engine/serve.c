@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -34,9 +35,20 @@ static void take_settings(const struct settings *s, struct dsm_engine_options *o
 	opts->restore = s->restore;
 	opts->lock_memory = s->lock_memory;
 	opts->rdma = s->rdma;
+	opts->udp = s->udp;
+	opts->auth_none = s->udp && s->auth_none;
 	opts->adc = s->adc;
 	opts->keys = s->keys;
 	opts->log = take_line;
+}
+
+/* "auth none, rdma at ADDR, udp at ADDR" */
+static const char *name_networks(const struct settings *s, char *text, size_t size)
+{
+	bool keys = s->auth_keys || (s->udp && !s->auth_none && (s->keys || getenv("DSM_KEYS")));
+	snprintf(text, size, "auth %s%s%s%s%s", keys ? "keys" : "none", s->rdma ? ", rdma at " : "",
+		s->rdma ? s->rdma : "", s->udp ? ", udp at " : "", s->udp ? s->udp : "");
+	return text;
 }
 
 int serve_check(const struct settings *settings)
@@ -51,10 +63,11 @@ int serve_check(const struct settings *settings)
 		dsm_table_free(&table);
 		return STATUS_REFUSED;
 	}
+	char networks[600];
 	int n = printf("%s: ok: region %s, %u owners, %u groups, %u cells, %llu bytes of memory%s%s\n",
 		settings->table, info.region, info.owners, info.groups, info.cells,
-		(unsigned long long)info.region_bytes, settings->rdma ? ", auth none, rdma at " : "",
-		settings->rdma ? settings->rdma : "");
+		(unsigned long long)info.region_bytes, settings->rdma || settings->udp ? ", " : "",
+		settings->rdma || settings->udp ? name_networks(settings, networks, sizeof(networks)) : "");
 	dsm_table_free(&table);
 	return n > 0 && fflush(stdout) == 0 ? STATUS_OK : STATUS_REFUSED;
 }
@@ -66,14 +79,15 @@ static void describe(struct dsm_engine *engine, const struct settings *s, const 
 	struct dsm_options opts = DSM_OPTIONS_INIT;
 	struct dsm *dsm = NULL;
 	struct dsm_region_info info;
+	char networks[600];
 	opts.flags = DSM_MANUAL;
 	opts.program = "dsmd";
 	snprintf(line, size, "%s", first);
 	if (dsm_engine_attach(engine, &opts, &dsm) == 0 && dsm_region_info(dsm, &info) == 0)
 		snprintf(line, size, "%s: %s: %u cells in %u groups of %u owners, %llu bytes, pid %d, "
-			"auth none%s%s", first, s->name ? s->name : info.name, info.cells, info.groups,
+			"%s", first, s->name ? s->name : info.name, info.cells, info.groups,
 			info.owners, (unsigned long long)info.bytes, (int)getpid(),
-			s->rdma ? ", rdma at " : "", s->rdma ? s->rdma : "");
+			name_networks(s, networks, sizeof(networks)));
 	dsm_detach(&dsm);
 }
 
@@ -105,7 +119,7 @@ static void reload(struct dsm_engine *engine, const struct settings *s)
 {
 	struct dsm_table *table = NULL;
 	struct timespec now;
-	char line[400];
+	char line[1000];
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	notify_manager("RELOADING=1\nMONOTONIC_USEC=%lld",
 		(long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
@@ -122,6 +136,14 @@ static void reload(struct dsm_engine *engine, const struct settings *s)
 	notify_manager("READY=1");
 }
 
+static void reload_keys(struct dsm_engine *engine)
+{
+	if (dsm_engine_reload_keys(engine))
+		log_line("keys not taken, the old ones go on: %s", dsm_error());
+	else
+		log_line("keys read again");
+}
+
 static void save(struct dsm_engine *engine, const struct settings *s)
 {
 	if (dsm_engine_save(engine))
@@ -133,7 +155,7 @@ static void save(struct dsm_engine *engine, const struct settings *s)
 /* Blocked and by default: a parent may have left some of them ignored. */
 static void take_signals(sigset_t *set)
 {
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 	sigemptyset(set);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		sigaddset(set, numbers[i]);
@@ -151,6 +173,8 @@ static void run(struct dsm_engine *engine, const struct settings *s, const sigse
 			reload(engine, s);
 		else if (number == SIGUSR1)
 			save(engine, s);
+		else if (number == SIGUSR2)
+			reload_keys(engine);
 		else if (number == SIGTERM || number == SIGINT)
 			return;
 		else if (number < 0 && errno != EINTR)
@@ -162,7 +186,7 @@ int serve(const struct settings *s)
 {
 	sigset_t signals;
 	struct dsm_engine *engine = NULL;
-	char line[400];
+	char line[1000];
 	take_signals(&signals);
 	if (start(s, &engine)) {
 		log_line("%s", dsm_error());

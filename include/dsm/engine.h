@@ -126,6 +126,9 @@ DSM_EXPORT int dsm_engine_attach(struct dsm_engine *engine, const struct dsm_opt
 /** New generation with another table; values of cells with the same name and type are
  *  carried over. On error the old generation goes on. */
 DSM_EXPORT int dsm_engine_reload(struct dsm_engine *engine, const struct dsm_table *table);
+/** Read the key file (or DSM_KEYS) again for clients of udp. Who has a key that is still there
+ *  notices nothing; who has not is cut off. On error the old keys go on: -EACCES, -EINVAL, -ENOENT. */
+DSM_EXPORT int dsm_engine_reload_keys(struct dsm_engine *engine);
 /** Save now. -ENOENT no state file configured; -ENOSPC and others: the old file stays. */
 DSM_EXPORT int dsm_engine_save(struct dsm_engine *engine);
 /** What is in a state file, for tools: calls fn for each cell. -EBADMSG damaged (text says

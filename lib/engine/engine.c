@@ -351,6 +351,8 @@ int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
 		change_over(e, fresh, holders);
 	if (rc == 0)
 		ingest_server_adopt(e, &boards);
+	if (rc == 0 && udp_reload_keys(e))
+		engine_log(e, "the keys of clients were not read again: %s", dsm_error());
 	pthread_mutex_unlock(&e->lock);
 	if (rc) {
 		free(holders);
@@ -359,6 +361,16 @@ int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
 	}
 	int started = ingest_server_start(e);
 	return rc ? rc : started;
+}
+
+int dsm_engine_reload_keys(struct dsm_engine *e)
+{
+	if (!e)
+		return dsm__fail(-EINVAL, "dsm_engine_reload_keys(): null pointer");
+	pthread_mutex_lock(&e->lock);
+	int rc = udp_reload_keys(e);
+	pthread_mutex_unlock(&e->lock);
+	return rc;
 }
 
 int dsm_engine_save(struct dsm_engine *e)

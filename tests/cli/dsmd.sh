@@ -129,7 +129,7 @@ expect 'a bad name' 1
 run --rdma '*' "$work/t.yaml"
 expect 'rdma wants to hear that nobody is authenticated' 2 '' 'say --auth none'
 run --auth secret "$work/t.yaml"
-expect 'no other authentication' 2 '' 'this version knows none'
+expect 'no other authentication' 2 '' 'expected none or keys'
 if [[ $("$DSMD" --check --rdma '*' --auth none "$work/t.yaml" 2>&1) != *'no rdma'* ]]; then
 	run --check --rdma '*:7000' --auth none "$work/t.yaml"
 	expect 'check with rdma' 0 'auth none, rdma at *:7000'
@@ -138,6 +138,45 @@ if [[ $("$DSMD" --check --rdma '*' --auth none "$work/t.yaml" 2>&1) != *'no rdma
 		expect "rdma at '$bad'" 1 '' 'expected an address of this machine'
 	done
 fi
+
+# ---- udp: who may come in ----
+
+run --udp '*' --check "$work/t.yaml"
+expect 'udp at every address, no keys: only a check of the table' 0
+run --udp '*:0' "$work/t.yaml"
+expect 'port 0 is none' 1 '' 'udp: "*:0"'
+run --udp '*' "$work/t.yaml"
+expect 'udp at every address wants keys' 1 '' 'there are no keys for clients'
+run --auth keys --udp '*' "$work/t.yaml"
+expect 'auth keys without a file' 2 '' 'wants a key file'
+run --check --udp '[::1]:7000' --auth none "$work/t.yaml"
+expect 'check with udp' 0 'auth none, udp at [::1]:7000'
+udp=$((20000 + $$ % 20000))
+(umask 077; "$DSM" keygen read >"$work/read"; "$DSM" keygen read request owner:operator >"$work/more")
+cat "$work/read" >"$work/keyfile"
+chmod 600 "$work/keyfile"
+start --udp "127.0.0.1:$udp" --keys "$work/keyfile" --auth keys "$work/t.yaml"
+check 'the ready line names it' logged "auth keys, udp at 127.0.0.1:$udp"
+over_udp() { DSM_KEYS=$(<"$1") DSM_URI=udp://127.0.0.1:$udp timeout 20 "$DSM" "${@:2}" >"$work/out" 2>"$work/err"; }
+set_value mud.flow 12.5
+check 'a key reads' over_udp "$work/read" get mud.flow
+check 'and does not set' eval '! over_udp "$work/read" set mud.flow 3'
+check 'no key: refused' eval '! over_udp /dev/null get mud.flow'
+check 'and says what to do' grep -q 'wants a key' "$work/err"
+check 'a key that is not there yet: refused' eval '! over_udp "$work/more" get mud.flow'
+cat "$work/more" >>"$work/keyfile"
+kill -USR2 "$engine"
+check 'keys are read again' within 10 logged 'keys read again'
+check 'then it is known, and sets' over_udp "$work/more" set mud.flow 3
+check 'and the old one still' over_udp "$work/read" get mud.flow
+check 'ps knows the transport' over_udp "$work/read" ps
+check 'udp stands there' grep -q udp "$work/out"
+check 'stat counts refusals' eval 'over_udp "$work/read" stat; grep -Eq "refused_key.*[1-9]" "$work/out"'
+echo 'read broken xyz' >>"$work/keyfile"
+kill -USR2 "$engine"
+check 'a broken key file is refused' within 10 logged 'the old ones go on'
+check 'and nobody notices' over_udp "$work/read" get mud.flow
+finish TERM
 
 # ---- boards and their keys ----
 
@@ -174,6 +213,7 @@ config() {
 }
 config 'all is well' 0 '' 'table: t.yaml\nauth: none\nstate: {file: s, interval_s: 0.5, restore: yes}\n'
 config 'without auth' 1 'auth: Missing' 'table: t.yaml\n'
+config 'udp and keys' 0 '' 'auth: keys\ntable: t.yaml\nudp: "*"\nkeys: read\n'
 config 'unknown auth' 1 'c.yaml:1: auth: ' 'auth: psk\ntable: t.yaml\n'
 config 'a word for a number' 1 'c.yaml:3: tick_ms: ' 'auth: none\ntable: t.yaml\ntick_ms: fast\n'
 config 'boards' 0 '' 'auth: none\ntable: adc.yaml\nadc: 127.0.0.1:0\nkeys: keys\n'
