@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# docs/dsm.lua under tshark against our own decoders: both must see the same in golden vectors, in
-# vectors with faults, and in traffic that a relay captured (FILE, made by the test "net").
-# Usage: dissector.sh DESCRIBE SOURCE [FILE PORTS...]
+# docs/dsm.lua under tshark against our own decoders: both must see the same in golden vectors and in
+# vectors with faults. traffic.sh does it with real traffic.
+# Usage: dissector.sh DESCRIBE SOURCE
 set -uo pipefail
 describe=$1 source=$2 passed=0 failed=0
-shift 2
 if ! command -v tshark >/dev/null || ! command -v python3 >/dev/null; then
 	echo 'skipped: tshark or python3 is not installed'
 	exit 77
@@ -51,15 +50,5 @@ same 'vectors with faults: tshark and our decoders differ' "$work/ours" "$work/t
 check 'vectors with faults: hardly one was refused' [ "$(grep -c '^malformed' "$work/ours")" -gt 500 ]
 check 'vectors with faults: hardly one was taken' [ "$(grep -vc '^malformed' "$work/ours")" -gt 500 ]
 
-if [ $# -gt 0 ]; then
-	file=$1
-	shift
-	"$describe" "$file" "$@" >"$work/ours"
-	dissect "$file" "$@" >"$work/theirs"
-	same "$file: tshark and our decoders differ" "$work/ours" "$work/theirs"
-	check "$file: something malformed in what was sent" [ "$(grep -c '^malformed' "$work/theirs")" -eq 0 ]
-	printf '%s: ' "$file"
-	cut -d ' ' -f 1 "$work/theirs" | sort | uniq -c | awk '{ printf "%s %s  ", $1, $2 } END { print "" }'
-fi
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -55,10 +55,10 @@ size_t forge(uint64_t *random, const uint8_t *real, size_t n, uint8_t *out, size
 		if (bytes)
 			out[draw(random) % (bytes < 32 ? bytes : 32)] ^= (uint8_t)(1u << draw(random) % 8);
 		break;
-	default: /* longer than it was */
+	default: /* longer than it was, if there is room */
 		memcpy(out, real, bytes);
 		keep = bytes;
-		bytes += draw(random) % 64;
+		bytes += 1 + draw(random) % 64;
 		bytes = bytes < room ? bytes : room;
 		invent(random, out + keep, bytes - keep);
 	}
