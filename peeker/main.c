@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The peeker: looks into an engine, read only, in a terminal or as text. Here: life of the
+ * The peeker: looks into an engine, read only, in a terminal, in browsers or as text. Here: life of the
  * program and signals. It uses the client interface alone, and of that nothing that writes,
  * asks or claims a role; tests/peeker/readonly.sh holds it to that.
  */
@@ -127,6 +127,20 @@ static enum status run_terminal(struct peeker *p)
 }
 #endif
 
+#ifdef PEEKER_WEB
+static enum status run_web(struct peeker *p)
+{
+	return web_run(p);
+}
+#else
+static enum status run_web(struct peeker *p)
+{
+	(void)p;
+	peeker_say("this build has no web viewer, because libmicrohttpd was not there");
+	return STATUS_REFUSED;
+}
+#endif
+
 static enum status run(struct peeker *p)
 {
 	enum status status = STATUS_REFUSED;
@@ -140,7 +154,7 @@ static enum status run(struct peeker *p)
 	if (!error)
 		error = prepare_view(p);
 	if (!error)
-		status = p->set.batch ? batch_run(p) : run_terminal(p);
+		status = p->set.batch ? batch_run(p) : p->set.web ? run_web(p) : run_terminal(p);
 	else if (error == -ETIMEDOUT)
 		status = STATUS_TIMEOUT;
 	view_free(&p->view);
@@ -168,7 +182,7 @@ int main(int argc, char **argv)
 	}
 	peeker.utf8 = !peeker.set.ascii && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	status = run(&peeker);
-	/* q and Ctrl-C are the usual end of a terminal viewer; a script wants to know */
+	/* q and Ctrl-C are the usual end of a viewer; a script wants to know */
 	if (signalled && (signalled != SIGINT || peeker.set.batch))
 		return 128 + signalled;
 	return (int)status;

@@ -28,6 +28,10 @@ static const char help[] =
 	"      --tolerance T       N, N% or GLOB=N: how far a number may be off; may be\n"
 	"                          repeated, the last that matches a cell decides\n"
 	"      --deviating         show only what deviates\n"
+	"      --web [ADDR:PORT]   serve a page, and the values as JSON, at that address\n"
+	"                          (127.0.0.1:7462); prints where, and a QR code\n"
+	"      --web-token FILE    ask for the access token that is in the file\n"
+	"      --web-host NAME     a name by which this machine is called; may be repeated\n"
 	"      --batch             print frames as text, no terminal needed\n"
 	"  -n, --count N           with --batch: end after N frames\n"
 	"      --width N           with --batch: columns of a frame (120, or $COLUMNS)\n"
@@ -42,13 +46,15 @@ static const char help[] =
 	"Examples:\n"
 	"  peeker rig\n"
 	"  peeker rig 'drilling.*' --pin drilling.rop --sort state\n"
+	"  peeker --web rig                     then open the address it prints\n"
 	"  peeker --batch -n 1 rig 'mud.*'\n"
 	"  dsm dump --format jsonl > good.jsonl; peeker --batch -n 1 --against good.jsonl \\\n"
 	"      --tolerance 'mud.*=1%' rig || echo deviates\n";
 
 enum {
 	OPT_FILTER = 256, OPT_SORT, OPT_PIN, OPT_DETAIL, OPT_WAIT, OPT_AGAINST, OPT_TOLERANCE,
-	OPT_DEVIATING, OPT_BATCH, OPT_WIDTH, OPT_TIMEOUT, OPT_ASCII
+	OPT_DEVIATING, OPT_BATCH, OPT_WIDTH, OPT_TIMEOUT, OPT_ASCII, OPT_WEB, OPT_WEB_TOKEN,
+	OPT_WEB_HOST
 };
 
 static const struct option options[] = {
@@ -61,7 +67,9 @@ static const struct option options[] = {
 	{ "count", required_argument, NULL, 'n' }, { "width", required_argument, NULL, OPT_WIDTH },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT }, { "ascii", no_argument, NULL, OPT_ASCII },
 	{ "uri", required_argument, NULL, 'u' }, { "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' }, { 0 },
+	{ "version", no_argument, NULL, 'V' }, { "web", optional_argument, NULL, OPT_WEB },
+	{ "web-token", required_argument, NULL, OPT_WEB_TOKEN },
+	{ "web-host", required_argument, NULL, OPT_WEB_HOST }, { 0 },
 };
 
 void options_help(void)
@@ -125,11 +133,36 @@ static enum status take_number(struct settings *set, int option, char *text)
 	}
 }
 
+bool web_place_looks_so(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+
+	return colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1) &&
+		!strchr(text, '/');
+}
+
+static enum status take_web(struct settings *set, int option, char *text)
+{
+	if (option == OPT_WEB_TOKEN) {
+		set->web_token = text;
+	} else if (option == OPT_WEB_HOST) {
+		if (set->n_web_hosts == WEB_HOSTS_MAX)
+			return refuse("--web-host", text, "not more than 8 of them");
+		set->web_hosts[set->n_web_hosts++] = text;
+	} else {
+		set->web = true;
+		set->web_place = text;
+	}
+	return STATUS_OK;
+}
+
 static enum status take_option(struct settings *set, int option, char *text)
 {
 	switch (option) {
 	case 'i': case 'n': case OPT_WIDTH: case OPT_TIMEOUT:
 		return take_number(set, option, text);
+	case OPT_WEB: case OPT_WEB_TOKEN: case OPT_WEB_HOST:
+		return take_web(set, option, text);
 	case OPT_FILTER: set->filter = text; break;
 	case OPT_SORT:
 		set->sort = text;
@@ -162,7 +195,11 @@ static enum status check(const struct settings *set)
 {
 	const char *fault = NULL;
 
-	if (set->has_count && !set->batch)
+	if (set->web && (set->batch || set->against))
+		fault = "--web goes with neither --batch nor --against";
+	else if ((set->web_token || set->n_web_hosts) && !set->web)
+		fault = "--web-token and --web-host belong to --web";
+	else if (set->has_count && !set->batch)
 		fault = "--count belongs to --batch";
 	else if (set->width && !set->batch)
 		fault = "--width belongs to --batch";
@@ -185,6 +222,9 @@ enum status options_parse(struct settings *set, int argc, char **argv)
 
 	*set = (struct settings){ .interval_s = 0.2, .timeout_s = -1 };
 	while ((option = getopt_long(argc, argv, "i:n:u:hV", options, NULL)) != -1) {
+		/* --web takes the next word if that is an address, which an engine's never is */
+		if (option == OPT_WEB && !optarg && optind < argc && web_place_looks_so(argv[optind]))
+			optarg = argv[optind++];
 		enum status status = take_option(set, option, optarg);
 		if (status)
 			return status;

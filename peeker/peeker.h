@@ -19,16 +19,19 @@ enum status {
 
 #define TOLERANCES_MAX 64
 #define PINS_MAX 64
+#define WEB_HOSTS_MAX 8
 
 struct settings {
 	const char *uri, *against, *filter, *sort;
 	double interval_s, timeout_s;
 	uint64_t count;
-	bool has_count, batch, ascii, wait, deviating, detail, help, version;
+	bool has_count, batch, web, ascii, wait, deviating, detail, help, version;
 	int width;                         /* of batch frames; 0 = not given */
 	struct tolerance tolerances[TOLERANCES_MAX];
 	const char *pins[PINS_MAX];
-	int n_tolerances, n_pins;
+	const char *web_place, *web_token;  /* ADDR:PORT, a file; NULL = not given */
+	const char *web_hosts[WEB_HOSTS_MAX];
+	int n_tolerances, n_pins, n_web_hosts;
 	char **globs;
 	int n_globs;
 };
@@ -56,10 +59,13 @@ int peeker_signalled(void);
 /** "peeker: …" on standard error. */
 void peeker_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* tui.c, batch.c */
+/* tui.c, batch.c, web/server.c */
 
 enum status tui_run(struct peeker *peeker);
 enum status batch_run(struct peeker *peeker);
+enum status web_run(struct peeker *peeker);
+/** Is it the "ADDR:PORT" of --web, and no engine? In options.c, also where there is no web. */
+bool web_place_looks_so(const char *text);
 /** What a comparison and the cells amount to. */
 enum status verdict_of(const struct model *model, const struct comparison *cmp);
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* A group larger than this that is one array is looked at in place and not copied. */
 #define COPY_MAX ((uint64_t)1 << 20)
@@ -28,11 +29,12 @@
 struct sampler {
 	struct sampler_options options;
 	pthread_t thread;
-	pthread_mutex_t lock;        /* model, stop, done */
+	pthread_mutex_t lock;        /* model, stop, done, notify_fd */
 	pthread_cond_t changed;
 	struct model *model;
 	bool stop, first_done;
 	int first_error;
+	int notify_fd;               /* -1: none */
 	/* the thread's own */
 	struct dsm *dsm;
 	struct look *looks;          /* one a group */
@@ -224,6 +226,18 @@ static void take_engine(struct sampler *s, uint64_t now)
 	}
 }
 
+/* A round is done: tell who waits. Lock held. */
+static void end_round(struct sampler *s)
+{
+	const uint64_t one = 1;
+
+	s->model->round++;
+	pthread_cond_broadcast(&s->changed);
+	/* a counter that is full wakes all the same */
+	if (s->notify_fd >= 0 && write(s->notify_fd, &one, sizeof one) < 0)
+		return;
+}
+
 /* One look. The table may change at any call: then it is taken anew, a few times at most. */
 static int look(struct sampler *s)
 {
@@ -250,8 +264,7 @@ static int look(struct sampler *s)
 		snprintf(s->model->engine.problem, sizeof s->model->engine.problem, "%s",
 			error == -ENOENT ? "no cell matches what was asked for" : dsm_error());
 	}
-	s->model->round++;
-	pthread_cond_broadcast(&s->changed);
+	end_round(s);
 	pthread_mutex_unlock(&s->lock);
 	return error;
 }
@@ -294,8 +307,7 @@ static void tell_problem(struct sampler *s, const char *text)
 	snprintf(engine->problem, sizeof engine->problem, "%s", text);
 	s->model->now_ns = own_clock_ns();
 	s->model->wall_ns = wall_clock_ns();
-	s->model->round++;
-	pthread_cond_broadcast(&s->changed);
+	end_round(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -354,6 +366,7 @@ static struct sampler *new_sampler(const struct sampler_options *options)
 	if (!s)
 		return NULL;
 	s->options = *options;
+	s->notify_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -426,6 +439,13 @@ const struct model *sampler_lock(struct sampler *s)
 
 void sampler_unlock(struct sampler *s)
 {
+	pthread_mutex_unlock(&s->lock);
+}
+
+void sampler_notify(struct sampler *s, int fd)
+{
+	pthread_mutex_lock(&s->lock);
+	s->notify_fd = fd;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -37,6 +37,10 @@ void sampler_unlock(struct sampler *sampler);
  *  round. Any thread. */
 uint64_t sampler_wait(struct sampler *sampler, uint64_t round, int timeout_ms);
 
+/** From now on write to this eventfd after each round; -1: no more. It must stay open until
+ *  then. Any thread. */
+void sampler_notify(struct sampler *sampler, int fd);
+
 /** CLOCK_MONOTONIC in ns, the clock of model.now_ns. */
 uint64_t own_clock_ns(void);
 

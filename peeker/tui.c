@@ -30,9 +30,13 @@ static void draw(struct tui *t)
 	struct peeker *p = t->peeker;
 	uint64_t start = own_clock_ns();
 
-	if (screen_fit(&t->canvas))
-		return;
 	const struct model *live = sampler_lock(p->sampler);
+	t->round = live->round; /* also if it cannot be drawn: there is nothing to try again for */
+	t->due = false;
+	if (screen_fit(&t->canvas)) {
+		sampler_unlock(p->sampler);
+		return;
+	}
 	const struct model *shown = t->frozen ? t->frozen : live;
 	if (p->reference && !t->frozen)
 		t->cmp = reference_compare(p->reference, live);
@@ -42,11 +46,9 @@ static void draw(struct tui *t)
 	};
 	view_update(t->view, shown, t->cmp);
 	draw_screen(&t->canvas, &scene);
-	t->round = live->round;
 	sampler_unlock(p->sampler);
 	screen_show(&t->canvas);
 	t->draw_ns = own_clock_ns() - start;
-	t->due = false;
 }
 
 static void toggle_freeze(struct tui *t)
@@ -239,7 +241,9 @@ static void wait_for_news(struct tui *t)
 	sampler_unlock(t->peeker->sampler);
 	uint64_t wait_ms = period_ms < FRAME_MAX_MS ? period_ms : FRAME_MAX_MS;
 
-	if (!news && !t->due && !screen_wait(wait_ms ? (int)wait_ms : 1))
+	/* at every turn, whatever there is to draw: a terminal that is gone ends the viewer, also
+	 * where no SIGHUP comes */
+	if (!screen_wait(news || t->due ? 0 : wait_ms ? (int)wait_ms : 1))
 		t->ended = true;
 }
 

@@ -336,6 +336,12 @@ void sampler_unlock(struct sampler *s)
 	(void)s;
 }
 
+void sampler_notify(struct sampler *s, int fd)
+{
+	(void)s;
+	(void)fd;
+}
+
 uint64_t sampler_wait(struct sampler *s, uint64_t round, int timeout_ms)
 {
 	(void)round;

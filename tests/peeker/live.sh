@@ -88,6 +88,15 @@ test_waiting() {
 	start_engine "$name-late" "$work/late.yaml"
 	check 'which comes' within 8 shows RUNNING
 	stop_engine "$engine_pid"
+	# in a session of its own no SIGHUP reaches it: it has to see by itself that nobody is there
+	terminal 80x12
+	type_line "clear; setsid '$PEEKER' --wait shm://$name-never & echo \$! >'$work/lonely'; wait"
+	check 'one in a session of its own waits' within 8 shows 'NO ENGINE'
+	local lonely
+	lonely=$(pgrep -n -f "$name-never")
+	pids+=("$lonely")
+	mux kill-session -t t
+	check 'and ends when its terminal is gone' within 8 eval "! kill -0 $lonely 2>/dev/null"
 }
 
 # cpu_ms PID: processor time it has used.
