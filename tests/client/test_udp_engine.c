@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* udp:// at a real engine: who may come in and what his key lets him, keys that change, what a
+ * stranger gets for his datagrams, and clients that vanish. */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/fixture.h"
+#include "wire/udp.h"
+
+#define ok(call) do { int rc_ = (call); cr_assert_eq(rc_, 0, "%s: %d (%s)", #call, rc_, dsm_error()); } while (0)
+#define fails(call, error) do { int rc_ = (call); cr_assert_eq(rc_, (error), \
+	"%s: %d (%s), expected %s", #call, rc_, dsm_error(), #error); } while (0)
+/* Bounded for hangs only: nothing here depends on how long something takes. */
+#define until(condition) do { bool met_ = (condition); \
+	for (int i_ = 0; !met_ && i_ < 3000; i_++) { usleep(10000); met_ = (condition); } \
+	cr_assert(met_, "%s", #condition); } while (0)
+
+enum { READ, REQUEST, OPERATOR, STRANGER, KEYS };
+static const char *const roles[KEYS] = { "read", "request", "owner:operator", "read" };
+static char texts[KEYS][DSM_KEY_TEXT], files[KEYS][64], engine_file[64];
+static char address[32], uri[64];
+static struct dsm_engine *engine;
+
+static void write_keys(const char *path, unsigned which)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	cr_assert_geq(fd, 0);
+	dprintf(fd, "# keys of a test\n");
+	for (unsigned i = 0; i < KEYS; i++)
+		if (which >> i & 1)
+			dprintf(fd, "%s label-%u %s\n", roles[i], i, texts[i]);
+	close(fd);
+}
+
+static void set_up(void)
+{
+	unsetenv("DSM_KEYS");
+	unsigned port = 20000 + (unsigned)getpid() % 20000;
+	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	snprintf(uri, sizeof(uri), "udp://%s", address);
+	snprintf(engine_file, sizeof(engine_file), "udp-keys-%d", (int)getpid());
+	for (unsigned i = 0; i < KEYS; i++) {
+		ok(dsm_key_new(32, texts[i], sizeof(texts[i])));
+		snprintf(files[i], sizeof(files[i]), "udp-key-%d-%u", (int)getpid(), i);
+		write_keys(files[i], 1u << i);
+	}
+	write_keys(engine_file, 1u << READ | 1u << REQUEST | 1u << OPERATOR);
+}
+
+static void tear_down(void)
+{
+	ok(dsm_engine_close(&engine));
+	unlink(engine_file);
+	for (unsigned i = 0; i < KEYS; i++)
+		unlink(files[i]);
+}
+
+TestSuite(udp_engine, .init = set_up, .fini = tear_down, .timeout = 120);
+
+static int open_engine(const char *where, const char *keys, bool auth_none, uint32_t clients)
+{
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	static char name[64];
+	opts.udp = where;
+	opts.keys = keys;
+	opts.auth_none = auth_none;
+	opts.max_clients = clients;
+	return fixture_engine_of(FIXTURE_NETWORK, &opts, name, &engine);
+}
+
+static int attach(int key, const char *owner, struct dsm **out)
+{
+	struct dsm_options opts = DSM_OPTIONS_INIT;
+	opts.owner = owner;
+	opts.key_file = key < 0 ? NULL : files[key];
+	opts.attach_timeout_ms = 20000;
+	*out = NULL;
+	return dsm_attach(uri, &opts, out);
+}
+
+struct wanted { const char *name; uint64_t value; };
+static int find_counter(const char *name, const char *what, uint64_t value, void *context)
+{
+	struct wanted *w = context;
+	(void)what;
+	if (strcmp(name, w->name) == 0)
+		w->value = value;
+	return 0;
+}
+
+/* As the engine has it, by a handle inside of its process. */
+static uint64_t counter(const char *name)
+{
+	struct wanted w = { name, UINT64_MAX };
+	struct dsm_options opts = DSM_OPTIONS_INIT;
+	struct dsm *inside;
+	opts.flags = DSM_MANUAL;
+	ok(dsm_engine_attach(engine, &opts, &inside));
+	ok(dsm_foreach_counter(inside, find_counter, &w));
+	dsm_detach(&inside);
+	return w.value;
+}
+
+/* ---- keys ---- */
+
+Test(udp_engine, only_who_has_a_key_comes_in)
+{
+	struct dsm *dsm;
+	ok(open_engine(address, engine_file, false, 0));
+	fails(attach(-1, NULL, &dsm), -EACCES);
+	cr_assert(strstr(dsm_error(), "wants a key"), "%s", dsm_error());
+	fails(attach(STRANGER, NULL, &dsm), -EACCES);
+	cr_assert(strstr(dsm_error(), "does not know the key"), "%s", dsm_error());
+	cr_assert_not(strstr(dsm_error(), texts[STRANGER]));
+	cr_assert_eq(counter("refused_key"), 2);
+	chmod(files[READ], 0644);
+	fails(attach(READ, NULL, &dsm), -EACCES);
+	cr_assert(strstr(dsm_error(), "600"), "%s", dsm_error());
+	chmod(files[READ], 0600);
+	ok(attach(READ, NULL, &dsm));
+	dsm_detach(&dsm);
+	setenv("DSM_KEYS", "# none\nread mine nonsense", 1);
+	fails(attach(-1, NULL, &dsm), -EINVAL);
+	cr_assert_not(strstr(dsm_error(), "nonsense"), "%s", dsm_error());
+	char line[128];
+	snprintf(line, sizeof(line), "read old %s;request new %s", texts[READ], texts[REQUEST]);
+	setenv("DSM_KEYS", line, 1);
+	ok(attach(-1, NULL, &dsm));
+	dsm_detach(&dsm);
+}
+
+Test(udp_engine, a_key_lets_do_what_its_role_says)
+{
+	struct dsm *reader, *asker, *owner, *none;
+	struct dsm_cell mode;
+	struct dsm_value v = { .type = DSM_STRING, .len = 5, .str = "slide" };
+	ok(open_engine(address, engine_file, false, 0));
+	ok(attach(READ, NULL, &reader));
+	ok(dsm_cell(reader, "drilling.mode", &mode));
+	cr_assert_lt(dsm_request(reader, mode, &v, 10000), 0, "a key that may only read has set a cell");
+	ok(attach(REQUEST, NULL, &asker));
+	ok(dsm_cell(asker, "drilling.mode", &mode));
+	ok(dsm_request(asker, mode, &v, 10000));
+	fails(attach(READ, "operator", &none), -EACCES);
+	fails(attach(REQUEST, "operator", &none), -EACCES);
+	fails(attach(OPERATOR, "sensors", &none), -EACCES);
+	ok(attach(OPERATOR, "operator", &owner));
+	ok(dsm_cell(owner, "setpoints.rop", &mode));
+	v = (struct dsm_value){ .type = DSM_F64, .len = 1, .f64 = 5 };
+	ok(dsm_write(owner, mode, &v));
+	/* by a client of its own making, too, that shows one key and claims the role of another */
+	char mixed[256];
+	snprintf(mixed, sizeof(mixed), "owner:sensors mine %s", texts[READ]);
+	setenv("DSM_KEYS", mixed, 1);
+	fails(attach(-1, "sensors", &none), -EACCES);
+	cr_assert(strstr(dsm_error(), "label-0"), "%s", dsm_error());
+	dsm_detach(&reader);
+	dsm_detach(&asker);
+	dsm_detach(&owner);
+}
+
+static uint64_t reattached(struct dsm *dsm)
+{
+	struct dsm_status status;
+	ok(dsm_status(dsm, &status));
+	return status.reattached;
+}
+
+static bool is_lost(struct dsm *dsm)
+{
+	struct dsm_status status;
+	ok(dsm_status(dsm, &status));
+	return status.state == DSM_LOST;
+}
+
+Test(udp_engine, keys_change_and_who_has_a_valid_one_notices_nothing)
+{
+	struct dsm *old, *stays, *late;
+	struct dsm_cell rop;
+	struct dsm_sample s;
+	ok(open_engine(address, engine_file, false, 0));
+	ok(attach(READ, NULL, &old));
+	ok(attach(REQUEST, NULL, &stays));
+	ok(dsm_cell(stays, "drilling.rop", &rop));
+	write_keys(engine_file, 1u << READ | 1u << REQUEST | 1u << STRANGER);
+	ok(dsm_engine_reload_keys(engine));
+	ok(attach(STRANGER, NULL, &late));
+	dsm_detach(&late);
+	write_keys(engine_file, 1u << REQUEST | 1u << STRANGER);
+	ok(dsm_engine_reload_keys(engine));
+	until(is_lost(old));
+	fails(attach(READ, NULL, &late), -EACCES);
+	ok(dsm_read(stays, rop, &s));
+	cr_assert_eq(s.flags & DSM_STALE_ENGINE, 0);
+	cr_assert_eq(reattached(stays), 0);
+	write_keys(engine_file, 0);
+	int fd = open(engine_file, O_WRONLY | O_TRUNC);
+	dprintf(fd, "read broken nonsense\n");
+	close(fd);
+	cr_assert_lt(dsm_engine_reload_keys(engine), 0);
+	ok(dsm_read(stays, rop, &s)); /* the old ones go on */
+	ok(attach(STRANGER, NULL, &late));
+	cr_assert_eq(reattached(stays), 0);
+	dsm_detach(&late);
+	dsm_detach(&old);
+	dsm_detach(&stays);
+}
+
+Test(udp_engine, without_keys_it_must_be_said_or_be_this_machine_only)
+{
+	struct dsm *dsm;
+	char everywhere[32];
+	snprintf(everywhere, sizeof(everywhere), "*:%s", strchr(address, ':') + 1);
+	fails(open_engine(everywhere, NULL, false, 0), -EINVAL);
+	cr_assert(strstr(dsm_error(), "no keys"), "%s", dsm_error());
+	ok(open_engine(address, NULL, false, 0));
+	ok(attach(-1, "operator", &dsm));
+	dsm_detach(&dsm);
+	ok(dsm_engine_close(&engine));
+	ok(open_engine(everywhere, NULL, true, 0));
+	ok(attach(-1, NULL, &dsm));
+	dsm_detach(&dsm);
+	ok(dsm_engine_close(&engine));
+	ok(open_engine(address, engine_file, true, 0)); /* with keys as well, and without */
+	ok(attach(-1, NULL, &dsm));
+	dsm_detach(&dsm);
+	ok(attach(READ, NULL, &dsm));
+	dsm_detach(&dsm);
+}
+
+/* ---- strangers ---- */
+
+static int stranger(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons((uint16_t)atoi(strchr(address, ':') + 1)) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(connect(fd, (void *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+/* Bytes of the answer; 0 none came. */
+static size_t answer(int fd, const void *data, size_t bytes, unsigned char *out)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+	cr_assert_eq(send(fd, data, bytes, 0), (ssize_t)bytes);
+	if (poll(&p, 1, 1000) != 1)
+		return 0;
+	ssize_t n = recv(fd, out, 2048, 0);
+	return n > 0 ? (size_t)n : 0;
+}
+
+Test(udp_engine, a_stranger_gets_little_and_costs_nothing)
+{
+	unsigned char d[UDP_DATAGRAM], out[2048];
+	struct udp_init init = { .client = 77 };
+	struct udp_cookie cookie;
+	struct udp_reset reset;
+	struct udp_refuse refuse;
+	ok(open_engine(address, engine_file, false, 0));
+	int fd = stranger(), other = stranger();
+	udp_put_init(d, &init);
+	cr_assert_eq(answer(fd, d, sizeof(d) - 1, out), 0, "a short INIT is answered");
+	cr_assert_eq(answer(fd, "nonsense", 8, out), 0);
+	cr_assert_eq(answer(fd, d, sizeof(d), out), 24);
+	cr_assert_eq(udp_get_cookie(out, 24, &cookie), 0);
+	cr_assert_eq(cookie.client, 77);
+	memcpy(init.cookie, cookie.cookie, UDP_COOKIE);
+	udp_put_init(d, &init);
+	cr_assert_eq(answer(other, d, sizeof(d), out), 24, "a cookie holds for another address");
+	cr_assert_eq(answer(fd, d, sizeof(d), out), 12); /* no key is shown */
+	cr_assert_eq(udp_get_refuse(out, 12, &refuse), 0);
+	cr_assert_eq(refuse.cause, UDP_CAUSE_KEY);
+	d[2] = 9; /* of a version to come */
+	cr_assert_eq(answer(fd, d, sizeof(d), out), 12);
+	cr_assert_eq(udp_get_refuse(out, 12, &refuse), 0);
+	cr_assert(refuse.cause == UDP_CAUSE_VERSION && refuse.lowest == 1 && refuse.highest == 1);
+	memset(d, 0, sizeof(d));
+	udp_put_data(d, &(struct udp_data){ 0x12340000, 5 });
+	cr_assert_eq(answer(fd, d, 100, out), 16);
+	cr_assert_eq(udp_get_reset(out, 16, &reset), 0);
+	cr_assert(reset.session == 0x12340000 && reset.counter == 5);
+	cr_assert_eq(counter("sessions_total"), 1, "the handle that counts, and nobody else");
+	close(fd);
+	close(other);
+}
+
+Test(udp_engine, places_are_counted)
+{
+	struct dsm *a, *b;
+	ok(open_engine(address, NULL, true, 1));
+	ok(attach(-1, NULL, &a));
+	fails(attach(-1, NULL, &b), -EUSERS);
+	dsm_detach(&a);
+	until(attach(-1, NULL, &a) == 0);
+	dsm_detach(&a);
+}
+
+/* It says no good-bye; the engine frees its place, and its role is dead. */
+Test(udp_engine, a_client_that_vanishes_is_forgotten)
+{
+	int pipe_fd[2];
+	char byte;
+	struct dsm *dsm;
+	ok(open_engine(address, NULL, true, 0));
+	cr_assert_eq(pipe(pipe_fd), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		if (attach(-1, "operator", &dsm) == 0 && write(pipe_fd[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	cr_assert_eq(read(pipe_fd[0], &byte, 1), 1);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	until(counter("sessions") == 1); /* the handle that counts */
+	ok(attach(-1, "operator", &dsm));
+	dsm_detach(&dsm);
+}
