@@ -46,6 +46,7 @@ void udp_forget(struct udp_server *u, struct udp_peer *p)
 	u->unproven -= !p->proven;
 	u->closing -= p->closing;
 	u->armed -= p->armed;
+	u->unheard -= p->unheard;
 	udp_sender_free(&p->sender);
 	udp_receiver_free(&p->receiver);
 	udp_receiver_free(&p->commits);
@@ -69,9 +70,7 @@ void udp_refused(struct dsm_engine *e, enum counter counter, const struct udp_pa
 
 static void set_timer(struct udp_server *u)
 {
-	bool wanted = u->armed || u->closing;
-	for (uint32_t i = 0; i < u->room && !wanted; i++)
-		wanted = u->peers[i] && u->peers[i]->proven && !udp_sender_idle(&u->peers[i]->sender);
+	bool wanted = u->armed || u->closing || u->unheard;
 	if (wanted == u->timer_on)
 		return;
 	struct itimerspec every = { 0 };
@@ -80,7 +79,7 @@ static void set_timer(struct udp_server *u)
 	u->timer_on = wanted;
 }
 
-static void say_all(struct dsm_engine *e, uint64_t now, bool all)
+static void say_all(struct dsm_engine *e, uint64_t now)
 {
 	struct udp_server *u = e->udp;
 	for (uint32_t i = 0; i < u->room; i++) {
@@ -89,9 +88,28 @@ static void say_all(struct dsm_engine *e, uint64_t now, bool all)
 			continue;
 		if (p->armed)
 			udp_look(e, p);
-		if (p->dirty || all)
+		if (p->dirty || p->unheard)
 			udp_speak(u, p, now);
 	}
+	u->dirty_count = 0;
+	u->committed = false;
+}
+
+/* After a batch: only who was in it, unless somebody may have waited for what was committed. */
+static void say(struct dsm_engine *e, uint64_t now)
+{
+	struct udp_server *u = e->udp;
+	if (u->dirty_count > UDP_DIRTY || (u->committed && u->armed))
+		say_all(e, now);
+	for (uint32_t i = 0; i < u->dirty_count; i++) {
+		struct udp_peer *p = udp_find(u, u->dirty[i]);
+		if (p && p->armed)
+			udp_look(e, p);
+		if (p && p->proven)
+			udp_speak(u, p, now);
+	}
+	u->dirty_count = 0;
+	u->committed = false;
 	udp_out_flush(u);
 	set_timer(u);
 }
@@ -99,8 +117,10 @@ static void say_all(struct dsm_engine *e, uint64_t now, bool all)
 void udp_timer(struct dsm_engine *e)
 {
 	uint64_t fired;
-	if (read(e->udp->timer_fd, &fired, sizeof(fired)) == sizeof(fired))
-		say_all(e, clock_now(e->clock), true);
+	if (read(e->udp->timer_fd, &fired, sizeof(fired)) != sizeof(fired))
+		return;
+	say_all(e, clock_now(e->clock));
+	say(e, 0);
 }
 
 static void rotate(struct udp_server *u, uint64_t now)
@@ -135,7 +155,8 @@ void udp_tick(struct dsm_engine *e, uint64_t now)
 		return;
 	rotate(u, now);
 	forget_late(u, now);
-	say_all(e, now, true);
+	say_all(e, now);
+	say(e, now);
 }
 
 /* ---- what comes ---- */
@@ -164,7 +185,7 @@ void udp_events(struct dsm_engine *e)
 			unsigned char *d = udp_batch_get(u, i, &bytes, &from);
 			on_datagram(e, from, d, bytes);
 		}
-		say_all(e, clock_now(e->clock), false);
+		say(e, clock_now(e->clock));
 		if (n < UDP_BATCH)
 			break;
 	}

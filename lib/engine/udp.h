@@ -7,6 +7,7 @@
 #ifndef DSM_LIB_ENGINE_UDP_H
 #define DSM_LIB_ENGINE_UDP_H
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "engine/engine.h"
@@ -20,10 +21,12 @@
 #define UDP_UNPROVEN_MAX 64u
 #define UDP_UNPROVEN_NS (5 * UINT64_C(1000000000))
 #define UDP_LINGER_NS UINT64_C(1000000000)  /* for the last words of a session */
+#define UDP_DIRTY 64u
 #define UDP_QUEUE 256u              /* segments to a client */
 #define UDP_TURN_MAX 65536u         /* bytes of answers to one datagram */
 
-struct udp_path { struct sockaddr_storage address; socklen_t bytes; };
+/* Where a datagram came from, and at which address of this machine: answers leave from there. */
+struct udp_path { struct sockaddr_storage address; socklen_t bytes; struct in6_addr at; };
 
 /* The other end of a session, also before it is one and while it has last words. */
 struct udp_peer {
@@ -31,7 +34,8 @@ struct udp_peer {
 	uint32_t name, client;      /* the engine's, the client's */
 	bool proven;                /* has sealed a DATA */
 	bool closing;               /* the session is gone, its last words are not */
-	bool dirty;                 /* has something to say after this batch */
+	bool dirty;                 /* has something to say after this batch: udp_mark() */
+	bool unheard;               /* has not acknowledged all that was said */
 	bool has_key;               /* else: auth none */
 	struct key key;             /* a copy; its bytes are wiped */
 	uint8_t ephemeral[32];      /* first bytes of its Noise message */
@@ -61,6 +65,9 @@ struct udp_server {
 	uint64_t rotated_ns, accused_ns;
 	uint32_t idle_ms;
 	uint32_t room, unproven, closing, armed;
+	uint32_t unheard;           /* peers that have not acknowledged all */
+	uint32_t dirty_count, dirty[UDP_DIRTY]; /* names of who has something to say; more: everybody is asked */
+	bool committed;             /* in this batch: look who waits */
 	struct udp_peer **peers;    /* room; by the low 16 bits of a name */
 	struct keys *keys;          /* NULL = none */
 	struct udp_batch *batch;
@@ -97,6 +104,13 @@ void udp_refuse(struct udp_server *u, const struct udp_path *to, uint32_t client
 /* ---- udp_session.c ---- */
 extern const struct session_ops udp_ops;
 void udp_on_data(struct dsm_engine *e, const struct udp_path *from, unsigned char *datagram, size_t bytes);
+static inline void udp_mark(struct udp_server *u, struct udp_peer *peer)
+{
+	if (!peer->dirty && u->dirty_count < UDP_DIRTY)
+		u->dirty[u->dirty_count] = peer->name;
+	u->dirty_count += !peer->dirty;
+	peer->dirty = true;
+}
 /* Says what is due: segments, acknowledgements. */
 void udp_speak(struct udp_server *u, struct udp_peer *peer, uint64_t now);
 void udp_last_word(struct udp_server *u, struct udp_peer *peer);

@@ -62,6 +62,10 @@ void udp_speak(struct udp_server *u, struct udp_peer *p, uint64_t now)
 		udp_voice_send(&v); /* there is more than fits into one */
 	}
 	udp_voice_send(&v);
+	bool unheard = p->sender.slots && !udp_sender_idle(&p->sender);
+	u->unheard += unheard;
+	u->unheard -= p->unheard;
+	p->unheard = unheard;
 	if (!p->owes_committed)
 		return;
 	p->owes_committed = false;
@@ -109,8 +113,9 @@ static int remote_send(struct session *s, const void *message, size_t bytes)
 	int rc = udp_sender_put(&p->sender, NULL, 0, message, bytes);
 	if (rc)
 		return rc;
-	p->dirty = true;
-	if (!u->in_batch) {
+	if (u->in_batch) {
+		udp_mark(u, p);
+	} else {
 		udp_speak(u, p, clock_now(s->engine->clock));
 		udp_out_flush(u);
 	}
@@ -207,8 +212,9 @@ static void remote_free(struct session *s)
 	p->closing = true;
 	u->closing++;
 	p->made_ns = now;
-	p->dirty = true;
-	if (!u->in_batch) {
+	if (u->in_batch) {
+		udp_mark(u, p);
+	} else {
 		udp_speak(u, p, now);
 		udp_out_flush(u);
 	}
@@ -288,7 +294,7 @@ static int on_commit(struct dsm_engine *e, struct udp_peer *p, const struct udp_
 	size_t n;
 	const void *m;
 	int rc = udp_get_segment(f, &segment);
-	p->owes_committed = p->dirty = true;
+	p->owes_committed = e->udp->committed = true;
 	if (rc)
 		return rc;
 	if (!p->may_commit) {
@@ -317,8 +323,8 @@ static int on_data_frame(struct dsm_engine *e, struct udp_peer *p, const struct 
 		return on_commit(e, p, f);
 	case UDP_WAIT:
 		rc = udp_get_wait(f, &wait);
-		if (rc)
-			return rc;
+		if (rc || wait.group >= e->region->view.group_count)
+			return -EBADMSG;
 		e->udp->armed += !p->armed;
 		p->armed = true;
 		p->armed_group = wait.group;
@@ -350,7 +356,7 @@ static void on_frames(struct dsm_engine *e, struct udp_peer *p, bool data, const
 	}
 	if (!data && !p->closing)
 		messages(p);
-	p->dirty = true;
+	udp_mark(e->udp, p);
 }
 
 static void reset(struct dsm_engine *e, const struct udp_path *from, const struct udp_data *head)

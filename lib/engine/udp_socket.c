@@ -16,7 +16,14 @@
 #define BUFFER (4 << 20)
 #define ROOM (UDP_DATAGRAM + 1)     /* a longer one has the wrong length, too */
 
+/* In which struct in_pktinfo or in6_pktinfo goes along. */
+union udp_note {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
 struct udp_batch {
+	union udp_note in_note[UDP_BATCH], out_note[UDP_BATCH];
 	struct mmsghdr in[UDP_BATCH], out[UDP_BATCH];
 	struct iovec in_piece[UDP_BATCH], out_piece[UDP_BATCH];
 	struct udp_path from[UDP_BATCH], to[UDP_BATCH];
@@ -49,12 +56,17 @@ static bool is_loopback(const struct sockaddr *a)
 
 static int open_one(const struct addrinfo *a, const char *address, int *out)
 {
-	int off = 0, bytes = BUFFER;
+	int off = 0, on = 1, bytes = BUFFER;
 	int fd = socket(a->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return dsm__fail(-errno, "udp: no socket: %s", strerror(errno));
 	if (a->ai_family == AF_INET6) /* "*": IPv4 as well */
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	/* of a machine with several addresses: which one was meant */
+	if (a->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
+	else
+		setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
 	/* beyond the system's limit only for root; less is no error */
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
@@ -148,14 +160,59 @@ void udp_batch_free(struct udp_batch **batch)
 	*batch = NULL;
 }
 
+/* Which address of this machine it came to; zeros if the kernel does not say. */
+static void take_note(struct msghdr *msg, struct udp_path *from)
+{
+	memset(&from->at, 0, sizeof(from->at));
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		struct in6_pktinfo six;
+		struct in_pktinfo four;
+		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			memcpy(&six, CMSG_DATA(c), sizeof(six));
+			from->at = six.ipi6_addr;
+		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			memcpy(&four, CMSG_DATA(c), sizeof(four));
+			memcpy(&from->at, &four.ipi_addr, sizeof(four.ipi_addr));
+		}
+	}
+}
+
+/* It is to leave from there. Which interface is for the routes to say. */
+static void put_note(struct msghdr *msg, union udp_note *note, const struct udp_path *to)
+{
+	static const struct in6_addr unknown;
+	struct in6_pktinfo six = { .ipi6_addr = to->at };
+	struct in_pktinfo four = { 0 };
+	bool is_four = to->address.ss_family == AF_INET;
+	size_t bytes = is_four ? sizeof(four) : sizeof(six);
+	msg->msg_control = NULL;
+	msg->msg_controllen = 0;
+	if (memcmp(&to->at, &unknown, sizeof(unknown)) == 0)
+		return;
+	memcpy(&four.ipi_spec_dst, &to->at, sizeof(four.ipi_spec_dst));
+	memset(note, 0, sizeof(*note));
+	note->head.cmsg_level = is_four ? IPPROTO_IP : IPPROTO_IPV6;
+	note->head.cmsg_type = is_four ? IP_PKTINFO : IPV6_PKTINFO;
+	note->head.cmsg_len = CMSG_LEN(bytes);
+	memcpy(CMSG_DATA(&note->head), is_four ? (const void *)&four : (const void *)&six, bytes);
+	msg->msg_control = note;
+	msg->msg_controllen = CMSG_SPACE(bytes);
+}
+
 unsigned udp_batch_receive(struct udp_server *u)
 {
 	struct udp_batch *b = u->batch;
-	for (unsigned i = 0; i < UDP_BATCH; i++)
-		b->in[i].msg_hdr.msg_namelen = sizeof(b->from[i].address);
+	for (unsigned i = 0; i < UDP_BATCH; i++) {
+		struct msghdr *msg = &b->in[i].msg_hdr;
+		msg->msg_namelen = sizeof(b->from[i].address);
+		msg->msg_control = &b->in_note[i];
+		msg->msg_controllen = sizeof(b->in_note[i]);
+	}
 	int n = recvmmsg(u->fd, b->in, UDP_BATCH, MSG_DONTWAIT, NULL);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
 		b->from[i].bytes = b->in[i].msg_hdr.msg_namelen;
+		take_note(&b->in[i].msg_hdr, &b->from[i]);
+	}
 	return n > 0 ? (unsigned)n : 0;
 }
 
@@ -179,6 +236,7 @@ void udp_out_done(struct udp_server *u, const struct udp_path *to, size_t bytes)
 	b->to[b->ready] = *to;
 	b->out_piece[b->ready] = (struct iovec){ b->out_data[b->ready], bytes };
 	b->out[b->ready].msg_hdr.msg_namelen = to->bytes;
+	put_note(&b->out[b->ready].msg_hdr, &b->out_note[b->ready], to);
 	b->ready++;
 }
 

@@ -231,6 +231,11 @@ Test(udp_engine, without_keys_it_must_be_said_or_be_this_machine_only)
 	ok(open_engine(everywhere, NULL, true, 0));
 	ok(attach(-1, NULL, &dsm));
 	dsm_detach(&dsm);
+	/* another address of the machine: answers come from there */
+	snprintf(uri, sizeof(uri), "udp://127.0.0.2:%s", strchr(address, ':') + 1);
+	ok(attach(-1, NULL, &dsm));
+	dsm_detach(&dsm);
+	snprintf(uri, sizeof(uri), "udp://%s", address);
 	ok(dsm_engine_close(&engine));
 	ok(open_engine(address, engine_file, true, 0)); /* with keys as well, and without */
 	ok(attach(-1, NULL, &dsm));
