@@ -240,9 +240,10 @@ static void run_phase(const struct phase *p, struct dsm *direct)
 	pthread_join(thread, NULL);
 	expect(n->answer_bytes <= n->flooded_bytes, "a flood of %llu bytes was answered by %llu",
 		(unsigned long long)n->flooded_bytes, (unsigned long long)n->answer_bytes);
-	bool harmed = (!p->s.loss || n->lost) && (!p->s.corrupt || n->corrupted) && (!p->s.replay || n->replayed) &&
-		(!p->s.duplicate || n->duplicated) && (!p->s.spoof || n->spoofed) && (!p->s.rebind || n->rebinds) &&
-		(!p->s.flood || n->flooded);
+	bool harmed = (p->s.loss == 0 || n->lost) && (p->s.corrupt == 0 || n->corrupted) &&
+		(p->s.replay == 0 || n->replayed) && (p->s.duplicate == 0 || n->duplicated) &&
+		(p->s.spoof == 0 || n->spoofed) && (p->s.rebind == 0 || n->rebinds) &&
+		(p->s.flood == 0 || n->flooded);
 	expect(harmed, "%s: the relay did no harm, so nothing is shown", p->name);
 	printf("%-32s %llu reads; %llu datagrams, %llu lost, %llu changed, %llu replayed\n", p->name,
 		(unsigned long long)r.reads, (unsigned long long)n->received, (unsigned long long)n->lost,
