@@ -22,7 +22,7 @@ size_t adc_encode(const struct adc_header *h, const uint16_t *channels, const ui
 	uint8_t *out, size_t room)
 {
 	size_t n = ADC_BYTES((size_t)h->channels);
-	if (n > room || (h->flags & ~(unsigned)ADC_FLAGS) || h->log2_average > 15)
+	if (n > room || h->log2_average > 15)
 		return 0;
 	uint8_t *p = out;
 	for (unsigned i = 0; i < 4; i++)
@@ -55,7 +55,7 @@ enum adc_form adc_decode(const uint8_t *data, size_t n, struct adc_header *out)
 		return ADC_OTHER_VERSION;
 	if (n != ADC_BYTES((size_t)data[6]))
 		return ADC_BAD_LENGTH;
-	if (data[5] & ~(unsigned)ADC_FLAGS || data[7] > 15)
+	if (data[7] > 15)
 		return ADC_BAD_FIELD;
 	out->flags = data[5];
 	out->channels = data[6];

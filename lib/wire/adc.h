@@ -31,7 +31,9 @@ enum adc_flags {
 	ADC_FAULT = 8,          /* the converter failed: channels are of no use */
 	ADC_SIMULATED = 16,     /* values come from a generator or a file */
 	ADC_NO_EPOCH = 32,      /* the boot counter could not be stored: the next start repeats it */
-	ADC_FLAGS = 63,         /* the other bits are 0 in version 1 */
+	ADC_OVERRUN = 64,       /* samples were lost since the datagram before */
+	ADC_LINK_LOST = 128,    /* the network was away since the datagram before */
+	ADC_FLAGS = 255,
 };
 
 struct adc_header {

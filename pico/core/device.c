@@ -18,7 +18,7 @@ bool pico_start(struct pico_device *d, const struct pico_config *config, const s
 	d->config = *config;
 	d->hal = *hal;
 	d->sent = d->dropped = 0;
-	d->epoch = 0;
+	d->epoch = d->notes = 0;
 	if (!hal->load_epoch(hal->context, &d->epoch))
 		d->epoch = 0;
 	new_epoch(d);
@@ -62,7 +62,7 @@ bool pico_poll(struct pico_device *d)
 	bool good = read_channels(d, values);
 	struct adc_header h = {
 		.flags = (uint8_t)(d->config.reset | (good ? 0 : ADC_FAULT) |
-			(d->config.simulated ? ADC_SIMULATED : 0) | (d->epoch_stored ? 0 : ADC_NO_EPOCH)),
+			(d->config.simulated ? ADC_SIMULATED : 0) | (d->epoch_stored ? 0 : ADC_NO_EPOCH) | d->notes),
 		.channels = d->config.channels, .log2_average = d->config.log2_average,
 		.device = d->config.device, .epoch = d->epoch, .seq = d->seq, .uptime_us = now_us,
 		.levels = d->buttons.levels,
@@ -70,9 +70,11 @@ bool pico_poll(struct pico_device *d)
 	for (unsigned i = 0; i < PICO_PRESSES; i++)
 		h.presses[i] = d->buttons.presses[i];
 	size_t n = adc_encode(&h, values, d->config.key, d->datagram, sizeof(d->datagram));
-	if (d->hal.send(d->hal.context, d->datagram, n))
+	if (d->hal.send(d->hal.context, d->datagram, n)) {
 		d->sent++;
-	else
+		d->notes = 0;
+	} else {
 		d->dropped++;
+	}
 	return true;
 }

@@ -50,6 +50,7 @@ struct pico_device {
 	uint32_t epoch, seq;            /* of the last tick */
 	uint32_t sent, dropped;         /* datagrams */
 	bool epoch_stored;
+	uint8_t notes;                  /* ADC_OVERRUN, ADC_LINK_LOST: go into the next datagram that is taken */
 	uint8_t datagram[ADC_BYTES(PICO_CHANNELS)];
 };
 
