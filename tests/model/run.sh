@@ -133,7 +133,7 @@ translate() {
 
 # Builds and runs one case in the current directory; prints what is wrong, if anything.
 flaw_of() {
-	local kind=$1 file=$2 optimise=-O1 hash=20 macro
+	local kind=$1 file=$2 optimise=-O0 hash=20 macro
 	local -a defines=()
 	shift 2
 	for macro; do
