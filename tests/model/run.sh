@@ -140,7 +140,7 @@ flaw_of() {
 		defines+=("-D$macro")
 	done
 	if [ "$kind" = model ]; then
-		optimise=-O2
+		optimise=-O1
 		hash=23
 	fi
 	if ! translate "${defines[@]}" "$here/$file.pml" >spin.log 2>&1 || [ ! -s pan.c ]; then
