@@ -319,6 +319,15 @@ static void change_over(struct dsm_engine *e, struct region *fresh, struct holde
 	owners_engine_takes(e);
 }
 
+/* What a network's owners have written until here is carried over; what they write later is not
+ * acknowledged to them. Owners on this machine publish their own image again when they come back. */
+static void end_remote_writes(struct dsm_engine *e)
+{
+	for (struct session *s = e->sessions; s; s = s->next)
+		if (s->ops->network && s->owner != DSM_NONE && !s->dead)
+			s->ops->fence(s);
+}
+
 int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
 {
 	struct state_image image = { 0 };
@@ -338,6 +347,7 @@ int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
 	while (e->saving)
 		pthread_cond_wait(&e->save_wanted, &e->lock);
 	struct holder *current = e->holders, *holders = NULL;
+	end_remote_writes(e);
 	rc = saver_capture(e, &image);
 	if (rc == 0)
 		rc = saver_restore(e, fresh, &image, false);

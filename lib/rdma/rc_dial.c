@@ -31,14 +31,11 @@ int rc_channel(struct rdma_event_channel **out)
 	return 0;
 }
 
-/* The end of a connected pair on the same channel, as an error. */
+/* The end of a connected pair on the same channel, as an error without a text. */
 static int ended(const struct rdma_cm_event *event)
 {
-	if (event->event == RDMA_CM_EVENT_DEVICE_REMOVAL)
-		return dsm__fail(-ESHUTDOWN, "rdma: the device is being removed");
-	if (event->event == RDMA_CM_EVENT_DISCONNECTED)
-		return dsm__fail(-ECONNRESET, "rdma: the engine closed the connection");
-	return 0;
+	return event->event == RDMA_CM_EVENT_DEVICE_REMOVAL ? -ESHUTDOWN :
+		event->event == RDMA_CM_EVENT_DISCONNECTED ? -ECONNRESET : 0;
 }
 
 /* The next event of `id`; the caller acknowledges it. */
@@ -54,7 +51,8 @@ static int next_event(struct rdma_cm_id *id, uint64_t deadline, struct rdma_cm_e
 			int rc = ended(event);
 			rdma_ack_cm_event(event);
 			if (rc)
-				return rc;
+				return dsm__fail(rc, rc == -ESHUTDOWN ? "rdma: the device is being removed" :
+					"rdma: the engine closed the connection");
 			continue;
 		}
 		if (errno != EAGAIN && errno != EINTR)

@@ -11,7 +11,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 
-#define BYE_NS UINT64_C(100000000)  /* for the last message to leave */
+#define BYE_NS UINT64_C(500000000)  /* for the last message to leave; a dead peer is known by then */
 #define FENCED_NS UINT64_C(500000000) /* for the news that a role was given away */
 #define EVENTS_A_PASS 64
 #define CLIENT_QUEUE ((size_t)256 << 10)
@@ -246,7 +246,7 @@ static int cm_events(struct transport_conn *conn)
 	int rc;
 	for (int i = 0; conn->events && i < EVENTS_A_PASS && (rc = rc_event(conn->events, &id)) != -EAGAIN; i++) {
 		if (rc == -ESHUTDOWN)
-			conn->removed = true;
+			return verbs_noted(conn, rc);
 		if (rc == -ECONNRESET && conn->write.pair.id && id == conn->write.pair.id)
 			atomic_store(&conn->write_broken, rc);
 		else if (rc)
