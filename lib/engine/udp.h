@@ -22,6 +22,7 @@
 #define UDP_UNPROVEN_NS (5 * UINT64_C(1000000000))
 #define UDP_LINGER_NS UINT64_C(1000000000)  /* for the last words of a session */
 #define UDP_DIRTY 64u
+#define UDP_SHAKES_MAX 64u          /* handshakes a tick: more are not heard, and come again */
 #define UDP_QUEUE 256u              /* segments to a client */
 #define UDP_TURN_MAX 65536u         /* bytes of answers to one datagram */
 
@@ -65,6 +66,7 @@ struct udp_server {
 	uint64_t rotated_ns, accused_ns;
 	uint32_t idle_ms;
 	uint32_t room, unproven, closing, armed;
+	uint32_t shakes;            /* handshakes computed since the tick */
 	uint32_t unheard;           /* peers that have not acknowledged all */
 	uint32_t dirty_count, dirty[UDP_DIRTY]; /* names of who has something to say; more: everybody is asked */
 	bool committed;             /* in this batch: look who waits */

@@ -197,7 +197,7 @@ void udp_on_init(struct dsm_engine *e, const struct udp_path *from, const unsign
 	} else if (find_key(u, &m, &key)) {
 		udp_refuse(u, from, m.client, UDP_CAUSE_KEY);
 		udp_refused(e, COUNTER_REFUSED_KEY, from, "no key, or one that is not known here");
-	} else {
+	} else if (u->shakes++ < UDP_SHAKES_MAX) {
 		take(e, from, datagram, &m, key);
 	}
 }

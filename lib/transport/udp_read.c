@@ -143,7 +143,8 @@ int udp_read(struct transport_conn *conn, uint32_t group, uint64_t offset, uint6
 	if (rc == -ENOTCONN)
 		return from_last(conn, group, offset, bytes, to, meta);
 	if (rc == -ENODATA) {
-		/* as for a group that was written: is its owner there? */
+		/* as for a group that was written: is its owner there? Its room is zeros still */
+		last_of(conn, group)->valid = 1;
 		empty(to, bytes, meta);
 		meta->owner_state = owner_state(conn, group_of(conn, group)->owner, 0);
 		return 0;

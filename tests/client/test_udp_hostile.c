@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client of udp that has a key and does not play by the rules, spoken by hand: what it commits,
+ * reads and acknowledges wrongly changes nothing, and harms nobody else. */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/fixture.h"
+#include "core/check.h"
+#include "core/layout.h"
+#include "wire/control.h"
+#include "wire/le.h"
+#include "wire/udp_flow.h"
+#include "wire/udp_stream.h"
+
+#define ok(call) do { int rc_ = (call); cr_assert_eq(rc_, 0, "%s: %d (%s)", #call, rc_, dsm_error()); } while (0)
+#define GROUP_WORDS 16u
+
+static char uri[64];
+static unsigned port;
+static struct dsm_engine *engine;
+static struct dsm *reader;
+
+/* The other side of a session, made by hand. */
+struct client {
+	int fd;
+	struct udp_flow control, data;
+	struct control_welcome welcome;
+	uint32_t segment, commits;  /* next seqs of control and data */
+	uint64_t number;
+	bool closed;                /* CLOSE or RESET came */
+	struct udp_committed committed;
+	struct udp_answer answer;
+	unsigned char message[4096], piece[UDP_PIECE];
+	size_t message_bytes;
+};
+
+static void take_frame(struct client *c, const struct udp_frame *f)
+{
+	struct udp_segment s;
+	struct udp_writer w;
+	unsigned char d[UDP_DATAGRAM];
+	if (f->type == UDP_SEGMENT && udp_get_segment(f, &s) == 0 && s.bytes < sizeof(c->message)) {
+		memcpy(c->message, s.data, c->message_bytes = s.bytes);
+		w = udp_flow_begin(d);
+		udp_put_ack(&w, &(struct udp_ack){ s.seq + 1, 0 });
+		send(c->fd, d, udp_flow_seal(&c->control, d, &w), 0);
+	} else if (f->type == UDP_COMMITTED) {
+		udp_get_committed(f, &c->committed);
+	} else if (f->type == UDP_ANSWER && udp_get_answer(f, &c->answer) == 0) {
+		memcpy(c->piece, c->answer.data, c->answer.bytes);
+	} else if (f->type == UDP_CLOSE) {
+		c->closed = true;
+	}
+}
+
+/* What comes within `ms`. */
+static void listen_for(struct client *c, int ms)
+{
+	unsigned char d[2048];
+	const unsigned char *at, *end;
+	struct udp_frame f;
+	bool newest;
+	struct pollfd p = { c->fd, POLLIN, 0 };
+	while (poll(&p, 1, ms) == 1) {
+		ssize_t n = recv(c->fd, d, sizeof(d), 0);
+		if (n > 3 && d[3] == UDP_RESET)
+			c->closed = true;
+		if (n <= 0 || (udp_flow_open(&c->control, d, (size_t)n, &at, &end, &newest) &&
+				udp_flow_open(&c->data, d, (size_t)n, &at, &end, &newest)))
+			continue;
+		while (udp_next_frame(&at, end, &f) == 1)
+			take_frame(c, &f);
+		ms = 20;
+	}
+}
+
+static void say(struct client *c, struct udp_flow *flow, const struct udp_writer *w, unsigned char *d)
+{
+	size_t n = udp_flow_seal(flow, d, w);
+	cr_assert_eq(send(c->fd, d, n, 0), (ssize_t)n);
+}
+
+static void say_segment(struct client *c, bool data, const void *bytes, size_t n, uint16_t flags)
+{
+	unsigned char d[UDP_DATAGRAM];
+	struct udp_writer w = udp_flow_begin(d);
+	struct udp_segment m = { data ? c->commits++ : c->segment++, flags, (uint16_t)n, bytes };
+	cr_assert(udp_put_segment(&w, &m));
+	say(c, data ? &c->data : &c->control, &w, d);
+}
+
+static void shake_hands(struct client *c)
+{
+	static const uint8_t nobody[NOISE_KEY];
+	struct noise_handshake hs;
+	struct noise_cipher send_key, receive_key;
+	struct udp_init init = { .client = 4711 };
+	struct udp_cookie cookie;
+	struct udp_resp resp;
+	struct udp_offer offer = { 1, 1, UDP_DATAGRAM, 0, 0 };
+	unsigned char d[UDP_DATAGRAM], raw[UDP_OFFER];
+	size_t n;
+	udp_put_init(d, &init);
+	ok(noise_begin(&hs, true, nobody, d, UDP_PROLOGUE));
+	udp_put_offer(raw, &offer);
+	ok(noise_write(&hs, raw, sizeof(raw), init.message, sizeof(init.message), &n));
+	udp_put_init(d, &init);
+	send(c->fd, d, UDP_DATAGRAM, 0);
+	cr_assert_eq(recv(c->fd, d, sizeof(d), 0), 24);
+	ok(udp_get_cookie(d, 24, &cookie));
+	memcpy(init.cookie, cookie.cookie, UDP_COOKIE);
+	udp_put_init(d, &init);
+	send(c->fd, d, UDP_DATAGRAM, 0);
+	ssize_t got = recv(c->fd, d, sizeof(d), 0);
+	ok(udp_get_resp(d, (size_t)got, &resp));
+	ok(noise_read(&hs, resp.message, UDP_HANDSHAKE, raw, sizeof(raw), &n));
+	ok(udp_get_offer(raw, &offer));
+	ok(noise_split(&hs, &send_key, &receive_key, NULL));
+	c->control = (struct udp_flow){ .send = send_key, .receive = receive_key, .to = offer.session, .own = 4711 };
+	c->data = c->control;
+	c->data.bit = UDP_FLOW_BIT;
+}
+
+/* As owner of "sensors". */
+static void come_in(struct client *c)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons((uint16_t)port) };
+	unsigned char message[512];
+	struct control_writer w;
+	struct control_reader r;
+	struct control_hello hello = { .control_version = DSM_CONTROL_VERSION,
+		.layout_version = DSM_LAYOUT_VERSION, .owner = "sensors", .program = "hostile" };
+	memset(c, 0, sizeof(*c));
+	c->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(connect(c->fd, (void *)&to, sizeof(to)), 0);
+	shake_hands(c);
+	memset(hello.client_id, rand(), sizeof(hello.client_id));
+	control_begin(&w, message, sizeof(message), CONTROL_HELLO);
+	control_put_hello(&w, &hello);
+	say_segment(c, false, message, control_end(&w), UDP_FIRST | UDP_LAST);
+	for (int i = 0; i < 200 && !c->message_bytes; i++)
+		listen_for(c, 50);
+	ok(control_open(&r, c->message, c->message_bytes));
+	ok(control_get_welcome(&r, &c->welcome));
+	ok(c->welcome.status);
+}
+
+static void set_up(void)
+{
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	static char name[64], address[32];
+	unsetenv("DSM_KEYS");
+	port = 20000 + (unsigned)getpid() % 20000;
+	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	snprintf(uri, sizeof(uri), "udp://%s", address);
+	opts.udp = address;
+	ok(fixture_engine_of(FIXTURE_NETWORK, &opts, name, &engine));
+	ok(dsm_attach(uri, NULL, &reader));
+}
+
+static void tear_down(void)
+{
+	struct dsm_status status;
+	ok(dsm_status(reader, &status));
+	cr_assert_eq(status.reattached, 0, "somebody else was disturbed");
+	dsm_detach(&reader);
+	ok(dsm_engine_close(&engine));
+}
+
+TestSuite(udp_hostile, .init = set_up, .fini = tear_down, .timeout = 120);
+
+/* ---- commits ---- */
+
+struct forged { uint32_t group, epoch; uint64_t seq; uint8_t kind; bool bad_check; uint64_t number; size_t words; };
+
+static uint32_t group_index(const char *name)
+{
+	struct dsm_group g;
+	ok(dsm_group(reader, name, &g));
+	return (uint32_t)g.id;
+}
+
+/* sensors.a: two f64 cells, 4 words of payload. */
+static struct forged honest(struct client *c)
+{
+	return (struct forged){ group_index("sensors.a"), c->welcome.epoch, 1, UDP_COMMIT_BOTH, false, c->number + 1, 4 };
+}
+
+static int32_t commit(struct client *c, const struct forged *f, double x)
+{
+	uint64_t message[2 + 5 + GROUP_WORDS] = { 0 }, *slot = message + 2;
+	struct check_fields fields = { f->seq, f->epoch | (uint64_t)f->words * 8 << 32, 1000, f->seq };
+	uint64_t before = c->committed.number;
+	slot[0] = fields.seq;
+	slot[1] = fields.epoch_length;
+	slot[2] = fields.time;
+	slot[3] = fields.step;
+	memcpy(&slot[5 + 1], &x, 8);
+	slot[4] = check_word(check_seed(c->welcome.generation, f->group), &fields, slot + 5, f->words * 8) + f->bad_check;
+	udp_put_commit((void *)message, &(struct udp_commit){ f->number, f->group, f->kind });
+	c->committed = (struct udp_committed){ before, 1 };
+	say_segment(c, true, message, 16 + 40 + 8 * f->words, UDP_FIRST | UDP_LAST);
+	for (int i = 0; i < 200 && c->committed.status == 1 && !c->closed; i++)
+		listen_for(c, 50);
+	c->number = c->committed.number;
+	return c->closed ? -EPIPE : c->committed.status;
+}
+
+static double value(void)
+{
+	struct dsm_cell x;
+	struct dsm_sample s;
+	ok(dsm_cell(reader, "sensors.a.x", &x));
+	ok(dsm_read(reader, x, &s));
+	return s.value.f64;
+}
+
+/* That this client can do it at all: what is refused below is refused for its fault. */
+Test(udp_hostile, an_honest_commit_by_hand_is_taken)
+{
+	struct client c;
+	come_in(&c);
+	struct forged f = honest(&c);
+	cr_assert_eq(commit(&c, &f, 7), 0);
+	cr_assert_eq(c.committed.number, 1);
+	cr_assert_eq(value(), 7);
+	close(c.fd);
+}
+
+Test(udp_hostile, forged_commits_change_nothing)
+{
+	static const int32_t expected[] = { -EPERM, -EOWNERDEAD, -EBADMSG, -EBADMSG, -EBADMSG, -EBADMSG, -EMSGSIZE, -EPERM };
+	for (unsigned i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		struct client c;
+		come_in(&c);
+		struct forged f = honest(&c);
+		switch (i) {
+		case 0: f.group = group_index("drilling"); break;
+		case 1: f.epoch--; break;
+		case 2: f.seq = 0; break;
+		case 3: f.bad_check = true; break;
+		case 4: f.number = 2; break;
+		case 5: f.seq = UINT64_MAX; break;
+		case 6: f.words = 5; break;
+		case 7: f.group = 0xffffffff; break;
+		}
+		cr_assert_eq(commit(&c, &f, 666), expected[i], "case %u: %d", i, c.committed.status);
+		f = honest(&c); /* and after that nothing of it is believed any more */
+		cr_assert_eq(commit(&c, &f, 666), expected[i], "case %u, again: %d", i, c.committed.status);
+		cr_assert_eq(value(), 0);
+		unsigned char d[UDP_DATAGRAM];
+		struct udp_writer w = udp_flow_begin(d);
+		udp_put_close(&w, &(struct udp_close){ 0 });
+		say(&c, &c.control, &w, d);
+		for (int n = 0; n < 200 && !c.closed; n++)
+			listen_for(&c, 50);
+		cr_assert(c.closed);
+		close(c.fd);
+	}
+}
+
+Test(udp_hostile, a_message_that_is_too_long_ends_the_session)
+{
+	struct client c;
+	unsigned char piece[UDP_PIECE] = { 0 };
+	come_in(&c);
+	/* the longest commit of "sensors" is a little more than a mebibyte */
+	for (unsigned i = 0; i < 1100 && !c.closed; i++) {
+		say_segment(&c, true, piece, sizeof(piece), i ? 0 : UDP_FIRST);
+		if (i % 16 == 15)
+			listen_for(&c, 5);
+	}
+	for (int i = 0; i < 100 && !c.closed; i++)
+		listen_for(&c, 50);
+	cr_assert(c.closed);
+	cr_assert_eq(value(), 0);
+	close(c.fd);
+}
+
+/* ---- reads ---- */
+
+static int32_t ask(struct client *c, struct udp_read m)
+{
+	unsigned char d[UDP_DATAGRAM];
+	struct udp_writer w = udp_flow_begin(d);
+	static uint32_t id;
+	m.id = ++id;
+	c->answer = (struct udp_answer){ .status = 1 };
+	udp_put_read(&w, &m);
+	say(c, &c->data, &w, d);
+	for (int i = 0; i < 10 && c->answer.status == 1; i++)
+		listen_for(c, 50);
+	cr_assert(c->answer.status == 1 || c->answer.id == m.id);
+	return c->answer.status;
+}
+
+Test(udp_hostile, reads_reach_no_further_than_they_may)
+{
+	struct client c;
+	come_in(&c);
+	uint32_t a = group_index("sensors.a");
+	uint64_t base = c.welcome.header_bytes + c.welcome.directory_bytes;
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_BASE, .arg = 0, .bytes = 192 }), 0);
+	cr_assert_eq(le_get(c.piece, 8), DSM_REGION_MAGIC);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_BASE, .arg = base + (1u << 20), .bytes = 8 }), -EINVAL);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_BASE, .arg = UINT64_MAX - 7, .bytes = 64 }), -EINVAL);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_BASE, .arg = 4, .bytes = 8 }), -EINVAL);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_NEWEST, .index = 9999, .bytes = 8 }), -EINVAL);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_COMPLETE, .index = 9999 }), -EINVAL);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_VERSION, .index = a, .arg = 5, .bytes = 80 }), -EINVAL);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_VERSION, .index = a, .arg = 5, .offset = 0xfffffff8,
+		.bytes = 16 }), -EINVAL);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_VERSION, .index = a, .arg = UINT64_MAX, .bytes = 72 }),
+		-EAGAIN);
+	/* too much at once is not answered, and ends nothing */
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_BASE, .bytes = UDP_READ_MAX + 8 }), 1);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_SEQ, .index = a }), 0);
+	cr_assert_not(c.closed);
+	close(c.fd);
+}
+
+static void ends_it(struct client *c)
+{
+	for (int i = 0; i < 100 && !c->closed; i++)
+		listen_for(c, 50);
+	cr_assert(c->closed);
+	close(c->fd);
+}
+
+Test(udp_hostile, nonsense_ends_the_session)
+{
+	struct client c;
+	unsigned char d[UDP_DATAGRAM];
+	come_in(&c);
+	struct udp_writer w = udp_flow_begin(d);
+	udp_put_ack(&w, &(struct udp_ack){ 5000, 0 }); /* never sent */
+	say(&c, &c.control, &w, d);
+	ends_it(&c);
+	come_in(&c);
+	w = udp_flow_begin(d);
+	memcpy(w.data, (unsigned char[]){ UDP_ASK, 0, 3, 0, 1, 2, 3 }, 7);
+	w.size = 7;
+	say(&c, &c.control, &w, d);
+	ends_it(&c);
+	come_in(&c);
+	w = udp_flow_begin(d);
+	udp_put_wait(&w, &(struct udp_wait){ 9999, 0 });
+	say(&c, &c.data, &w, d);
+	ends_it(&c);
+	come_in(&c);
+	w = udp_flow_begin(d); /* of a kind to come: passed over */
+	memcpy(w.data, (unsigned char[]){ 77, 0, 1, 0, 1 }, 5);
+	w.size = 5;
+	say(&c, &c.control, &w, d);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_SEQ, .index = 0 }), 0);
+	cr_assert_not(c.closed);
+	close(c.fd);
+}
