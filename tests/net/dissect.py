@@ -3,7 +3,7 @@
 """What docs/dsm.lua makes of a capture under tshark, a line for each datagram, as net/describe
 writes it from our own decoders. Nothing is taken from lib/: names and order are the dissector's.
 
-Usage: dissect.py DSM.LUA FILE [dsm=PORT] [frames=PORT] [adc=PORT]
+Usage: dissect.py DSM.LUA FILE [dsm=PORT] [frames=PORT] [adc=PORT]    (the first 4,000 datagrams)
 """
 import subprocess
 import sys
@@ -44,7 +44,7 @@ def line_of(packet):
 
 
 def main(script, file, ports):
-    command = ["tshark", "-n", "-X", "lua_script:" + script, "-r", file, "-T", "pdml"]
+    command = ["tshark", "-n", "-X", "lua_script:" + script, "-r", file, "-c", "4000", "-T", "pdml"]
     for port in ports:
         kind, _, number = port.partition("=")
         command += ["-d", f"udp.port=={number},{PROTOCOLS[kind]}"]

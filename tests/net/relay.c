@@ -16,6 +16,8 @@
 #define AT_ONCE 64u         /* datagrams taken from one socket before the next one's turn */
 #define LISTENER UINT32_MAX /* epoll: not a flow */
 #define OTHER (UINT32_MAX - 1)
+#define CAPTURE_MAX 20000   /* datagrams; what comes later is not captured */
+#define INJECT_MAX 8000    /* datagrams, within half a second; meanwhile nothing is relayed */
 
 struct flow {
 	struct sockaddr_in client;
@@ -186,7 +188,7 @@ static void pass(struct relay *relay, struct flow *flow, enum way way, uint8_t *
 	bool whole = s->only != 0 && (s->only == 1) != (way == WAY_UP);
 	relay->counts.received++;
 	flow->n[way]++;
-	if (relay->pcap)
+	if (relay->pcap && relay->counts.received <= CAPTURE_MAX)
 		pcap_put(relay->pcap, clock_ns(CLOCK_REALTIME),
 			way == WAY_UP ? &flow->client : &relay->options.to,
 			way == WAY_UP ? &relay->options.to : &flow->client, bytes, n);
@@ -289,6 +291,8 @@ static int inject_one(const struct sockaddr_in *from, const struct sockaddr_in *
 	struct injection *injection = context;
 	const struct timespec pause = { 0, 200000 };
 	(void)from;
+	if (injection->sent >= INJECT_MAX)
+		return 1;
 	if (to->sin_port != injection->relay->options.to.sin_port)
 		return 0;
 	if (send(injection->fd, bytes, n, 0) >= 0)
@@ -308,7 +312,7 @@ int relay_inject(struct relay *relay, const char *path)
 		pcap_foreach(path, inject_one, &injection);
 	close(injection.fd);
 	relay->counts.injected += (uint64_t)injection.sent;
-	return rc ? rc : injection.sent;
+	return rc < 0 ? rc : injection.sent;
 }
 
 int relay_flush(struct relay *relay)

@@ -50,7 +50,7 @@ struct pcap;
 struct relay_options {
 	struct sockaddr_in listen, to;
 	struct relay_settings settings;
-	const char *pcap;       /* file for all that came, before any harm; NULL = none */
+	const char *pcap;       /* file for the first 20,000 that came, before any harm; NULL = none */
 };
 
 int relay_open(const struct relay_options *options, struct relay **out);
@@ -62,7 +62,8 @@ struct sockaddr_in relay_address(const struct relay *relay);
 bool relay_step(struct relay *relay, int other, int timeout_ms);
 struct relay_settings *relay_settings(struct relay *relay);
 const struct relay_counts *relay_counts(const struct relay *relay);
-/* Every datagram to the server that is in a capture, again, from an address of its own. How many. */
+/* The datagrams to the server that are in a capture, the first 8000, again, from an address of its own.
+ * How many. */
 int relay_inject(struct relay *relay, const char *path);
 int relay_flush(struct relay *relay);
 

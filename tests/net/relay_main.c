@@ -25,7 +25,7 @@ static void help(void)
 	     "\n"
 	     "  --to ADDR:PORT      the server\n"
 	     "  --listen ADDR:PORT  for the clients; 127.0.0.1:0 by default; it is printed at start\n"
-	     "  --pcap FILE         writes all that comes, unharmed, for tshark or inject\n"
+	     "  --pcap FILE         writes the first 20,000 that come, unharmed, for tshark or inject\n"
 	     "  --control           takes lines from standard input, ends with it\n"
 	     "\n"
 	     "Settings; P is the share from 0 to 1 of datagrams that:");

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs a test program that sends real traffic through the relay, and then lets docs/dsm.lua under tshark
 # and our own decoders look at what the relay captured: both must see the same, and nothing malformed.
-# Usage: traffic.sh PROGRAM RELAY DESCRIBE SOURCE KIND   (KIND: adc or dsm)
+# Usage: traffic.sh PROGRAM RELAY DESCRIBE SOURCE KIND [OPTION...]   (KIND: adc or dsm; options: the program's)
 set -uo pipefail
 program=$1 relay=$2 describe=$3 source=$4 kind=$5 passed=0 failed=0 skipped=0 status=0
+shift 5
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT
 
-"$program" "$relay" "$work/capture" >"$work/said" || status=$?
+"$program" "$relay" "$work/capture" "$@" >"$work/said" || status=$?
 sed '$d' "$work/said"
 read -r passed _ failed _ <<<"$(tail -n 1 "$work/said" | tr -d ,)"
 if [ "$status" -eq 77 ]; then
@@ -31,9 +32,9 @@ check() {
 compare() {
 	local port
 	# the server's port is the one that most datagrams have
-	port=$(tshark -n -r "$work/capture" -T fields -e udp.srcport -e udp.dstport 2>/dev/null |
+	port=$(tshark -n -r "$work/capture" -c 4000 -T fields -e udp.srcport -e udp.dstport 2>/dev/null |
 		tr '\t' '\n' | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }')
-	"$describe" "$work/capture" "$kind=$port" >"$work/ours"
+	"$describe" "$work/capture" "$kind=$port" | head -n 4000 >"$work/ours"
 	"$source/tests/net/dissect.py" "$source/docs/dsm.lua" "$work/capture" "$kind=$port" >"$work/theirs"
 	check 'captured traffic: hardly any' [ "$(grep -vc '^-' "$work/ours")" -ge 100 ]
 	check "captured traffic: tshark and our decoders differ: $(diff "$work/ours" "$work/theirs" | head -n 4 | cut -c1-300)" \
