@@ -140,6 +140,9 @@ static void suffer(const struct harm *harm)
 	expect_progress("after it", ALL);
 	printf("%-20.20s %6" PRIu64 " datagrams, slowest straight call %" PRIu64 " ms, %" PRIu64 " ms in all\n",
 		harm->settings, to.received - from.received, slowest, plain_ms() - start);
+	for (unsigned k = 0; k < CLIENT_KINDS; k++)
+		check(far[k].reattached == 0 && far[k].failed == 0, "%s: the %s lost its session or an operation: %" PRIu64
+			" failed, %" PRIu64 " reattached", harm->settings, client_names[k], far[k].failed, far[k].reattached);
 }
 
 /* What was captured so far, once more and from elsewhere. */

@@ -308,6 +308,7 @@ int relay_inject(struct relay *relay, const char *path)
 	int rc = -errno;
 	if (injection.fd < 0)
 		return rc;
+	relay_flush(relay); /* it may be this one's own */
 	rc = connect(injection.fd, (struct sockaddr *)&relay->options.to, sizeof(relay->options.to)) ? -errno :
 		pcap_foreach(path, inject_one, &injection);
 	close(injection.fd);
