@@ -340,6 +340,8 @@ local a = {
 	fault = ProtoField.bool("dsm_adc.fault", "converter failed", 8, nil, 0x08),
 	simulated = ProtoField.bool("dsm_adc.simulated", "simulated", 8, nil, 0x10),
 	no_epoch = ProtoField.bool("dsm_adc.no_epoch", "boot counter not stored", 8, nil, 0x20),
+	overrun = ProtoField.bool("dsm_adc.overrun", "samples lost", 8, nil, 0x40),
+	link_lost = ProtoField.bool("dsm_adc.link_lost", "network was away", 8, nil, 0x80),
 	n = ProtoField.uint8("dsm_adc.n", "channels"),
 	log2 = ProtoField.uint8("dsm_adc.log2", "samples averaged, log2"),
 	device = ProtoField.uint32("dsm_adc.device", "device"),
@@ -360,7 +362,7 @@ adc.experts = { adc_malformed }
 
 local function adc_fields(tree, tvb)
 	tree:add(a.version, tvb(4, 1))
-	for _, field in ipairs { a.reset, a.fault, a.simulated, a.no_epoch } do
+	for _, field in ipairs { a.reset, a.fault, a.simulated, a.no_epoch, a.overrun, a.link_lost } do
 		tree:add(field, tvb(5, 1))
 	end
 	tree:add(a.n, tvb(6, 1))

@@ -3,7 +3,7 @@
 # Builds the firmware: ELF, BIN and UF2, and says its size and stack.
 #
 # Usage: pico/build.sh PORT OUT_FOLDER [SOURCE_ROOT [COPY]]     PORT: rp2350, rp2350b or mps2
-#   COPY gets the BIN once more.
+#   COPY gets the BIN (of mps2 the ELF) once more.
 #
 # Needs arm-none-eabi-gcc and binutils; python and vendor tools are not needed. uf2 is built by the host's
 # compiler from pico/tools/uf2.c. Called by meson (target firmware) and by tests/pico, whose wrong
@@ -11,13 +11,14 @@
 set -euo pipefail
 port=$1 out=$2 root=${3:-$(cd "$(dirname "$0")/.." && pwd)}
 mkdir -p "$out"
-core=(pico/core/{average,board,buttons,console,crc32,device,journal,settings}.c lib/wire/{adc,siphash}.c)
+core=(pico/core/{average,buttons,device}.c lib/wire/{adc,siphash}.c)
+board=(pico/core/{board,console,crc32,journal,settings}.c pico/drv/w5500.c)
 flags=(-mcpu=cortex-m33 -mthumb -mfloat-abi=soft -std=c17 -O2 -g -Wall -Wextra -Wconversion -Wshadow -Werror
 	-ffreestanding -fno-tree-loop-distribute-patterns -ffunction-sections -fdata-sections -fstack-usage)
 include=(-I"$root/lib" -I"$root/pico" -I"$root/pico/core" -I"$root/pico/drv")
 case $port in
 rp2350 | rp2350b)
-	files=("${core[@]}" pico/drv/w5500.c pico/port/rp2350/{adc,clocks,flash,net,pins,start}.c)
+	files=("${core[@]}" "${board[@]}" pico/port/rp2350/{adc,clocks,flash,net,pins,start}.c)
 	include+=(-I"$root/pico/port/rp2350")
 	script=pico/port/rp2350/rp2350.ld
 	[ "$port" = rp2350 ] || flags+=(-DPICO_RP2350B)
@@ -54,4 +55,7 @@ rp2350*)
 	"$out/uf2" 0x10000000 "$out/dsm-$port.bin" "$out/dsm-$port.uf2"
 	;;
 esac
-[ -z "${4:-}" ] || cp "$out/dsm-$port.bin" "$4"
+case ${4:-} in
+*.elf) cp "$elf" "$4" ;;
+?*) cp "$out/dsm-$port.bin" "$4" ;;
+esac

@@ -13,7 +13,8 @@ struct machine *m;
 struct seen seen[SEEN_MAX];
 unsigned seen_count;
 uint64_t stream_hash;
-const uint8_t bench_key[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+uint32_t bench_device = 7;
+uint8_t bench_key[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
 static bool bad_datagram;
 
 void bench_failed(const char *file, int line, const char *what, const char *format, ...)
@@ -76,7 +77,7 @@ static bool configure(void)
 	uint8_t bytes[SETTINGS_BYTES];
 	struct pico_settings s;
 	settings_default(&s);
-	s.device = 7;
+	s.device = bench_device;
 	s.has_key = true;
 	memcpy(s.key, bench_key, sizeof(s.key));
 	settings_encode(&s, bytes);

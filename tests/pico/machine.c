@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ACCESS_PS 60000ull      /* an access to a peripheral */
+#define ACCESS_PS 150000ull     /* an access to a peripheral: slower than the chip, so that waiting is cheap here */
 #define RUBBISH 0xa5
 
 void machine_fault(struct machine *m, const char *format, ...)
