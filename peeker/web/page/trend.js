@@ -72,13 +72,13 @@ export class Trend {
 			const answer = await fetch(`/api/v1/cells/${encodeURIComponent(pen.cell.name)}`);
 			const { history, bucket_s: step } = await answer.json();
 			const now = Date.now() / 1000, first = now - history.length * step;
-			if (!this.times.length) {
-				this.times = history.map((_, i) => first + i * step);
-				pen.values = this.times.map(() => null);
-			}
+			const before = history.map((_, i) => first + i * step).filter((t) => !(t >= this.times[0]));
+			this.times.unshift(...before);
+			for (const p of this.pens)
+				p.values.unshift(...before.map(() => null));
 			this.times.forEach((t, i) => {
-				const bucket = history[Math.floor((t - first) / step)];
-				if (bucket && i < pen.values.length)
+				const bucket = history[Math.floor((t - first) / step + 0.5)];
+				if (bucket && pen.values[i] === null)
 					pen.values[i] = bucket[1];
 			});
 		} catch {

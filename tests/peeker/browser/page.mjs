@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page in Chromium: that it shows what the engine has, and says so when it cannot.
+// Run by script/test --suite browser, or: BUILD=build/gcc NPM=build/npm node page.mjs
+import { readFileSync } from 'node:fs';
+import { axeSource, check, dsm, endAll, figure, finish, openBrowser, openPage, pause, set, shots, shows, startEngine, startViewer, state, stop, within, word, writeTable } from './setup.mjs';
+
+const WIDTHS = [[320, 568], [390, 844], [820, 1180], [1280, 800], [1920, 1080], [3840, 2160]];
+
+async function values(page) {
+	set('drilling.rop', 12.34, 'drilling.wob', 88, 'drilling.state', '<img src=x onerror=alert(1)> & "ahead"',
+		'drilling.running', 'true', 'drilling.ticket', '18446744073709551615', 'drilling.frame', '00ff');
+	check('a number with its precision', await shows(page, 'drilling.rop', '12.3'), await figure(page, 'drilling.rop'));
+	check('its unit', await page.locator('#cells [data-cell="drilling.rop"] small').textContent() === 'm/h');
+	check('a text, as text', await figure(page, 'drilling.state') === '<img src=x onerror=alert(1)> & "ahead"');
+	check('a bool', await figure(page, 'drilling.running') === 'true');
+	check('64 bits to the digit', await figure(page, 'drilling.ticket') === '18446744073709551615');
+	check('bytes', await figure(page, 'drilling.frame') === '00ff');
+	check('never written, by word', await state(page, 'panel.brake') === '– never written');
+	check('good, by word', await state(page, 'drilling.rop') === '● good');
+	for (const value of [1.5, 77.7, 199.9, 0]) {
+		set('drilling.rop', value);
+		const theirs = Number(dsm('get', '--format', 'raw', 'drilling.rop').trim().split(/\s+/).find((w) => !Number.isNaN(Number(w))));
+		check(`as the engine has it: ${value}`, theirs === value && await shows(page, 'drilling.rop', value.toFixed(1)));
+	}
+	set('drilling.rop', 100);
+	const width = () => page.locator('#cells [data-cell="drilling.rop"] rect.at').getAttribute('width');
+	check('the range bar', await within(async () => await width() === '500'), await width());
+	const line = () => page.locator('#cells [data-cell="drilling.rop"] .spark path').getAttribute('d');
+	check('the sparkline', await within(async () => (await line()).includes('L')), await line());
+	const ago = () => page.locator('#cells [data-cell="drilling.rop"] .age').textContent();
+	check('an age that grows', await within(async () => parseFloat(await ago()) > 1), await ago());
+	check('an owner that is not there', (await page.locator('[data-group="panel"] .owner').textContent()).includes('operator vacant'));
+	check('the bar', await word(page) === 'RUNNING');
+}
+
+async function tools(page) {
+	const seen = () => page.locator('#cells .card:not([hidden])').count();
+	const all = await seen();
+	await page.fill('#search', 'RO');
+	check('search', await seen() === 1, await seen());
+	await page.fill('#search', 'drilling.*o?');
+	check('a glob', await seen() === 2, await seen());
+	check('how many', (await page.locator('#hits').textContent()).startsWith('2 of '));
+	await page.keyboard.press('Escape');
+	check('Esc gives all back', await seen() === all);
+	await page.keyboard.press('/');
+	check('/ searches', await page.evaluate(() => document.activeElement.id === 'search'));
+	await page.keyboard.press('Escape');
+	await page.click('#cells [data-cell="drilling.wob"] .pin');
+	check('a pin', await page.locator('#pinned [data-cell="drilling.wob"] .figure').textContent() === '88.0');
+	await page.reload();
+	check('it is remembered', await within(async () => await page.locator('#pinned .card').count() === 1));
+	const larger = await page.evaluate(() => parseFloat(getComputedStyle(document.querySelector('#pinned .value')).fontSize) >
+		parseFloat(getComputedStyle(document.querySelector('#cells .value')).fontSize));
+	check('and larger', larger);
+	await page.keyboard.press('z');
+	check('folded', await page.locator('#cells details[open]').count() === 0);
+	await page.keyboard.press('z');
+	await page.keyboard.press('?');
+	check('help', await page.locator('#help-text').isVisible());
+	await page.click('#help-close');
+	const theme = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+	const before = await theme();
+	await page.click('#theme');
+	check('light or dark', await theme() !== before);
+	await page.click('#theme');
+}
+
+async function freeze(page) {
+	await shows(page, 'drilling.rop', '100.0');
+	await page.click('#freeze');
+	set('drilling.rop', 55);
+	await pause(1500);
+	check('frozen: the value stands', await figure(page, 'drilling.rop') === '100.0');
+	check('and says since when', (await page.locator('#freeze').textContent()).startsWith('Frozen at'));
+	const since = () => page.locator('#since').textContent();
+	const before = await since();
+	check('the bar goes on', await within(async () => await since() !== before));
+	await page.keyboard.press('f');
+	check('live again', await shows(page, 'drilling.rop', '55.0'));
+}
+
+async function trend(page) {
+	await page.click('#cells [data-cell="drilling.rop"] .pen');
+	await page.click('#cells [data-cell="drilling.torque"] .pen');
+	check('a chart', await within(async () => await page.locator('#chart canvas').count() === 1));
+	check('two pens', await page.locator('#pens li').count() === 2);
+	for (let i = 0; i < 12; i++) {
+		set('drilling.rop', 50 + i * 5, 'drilling.torque', i);
+		await pause(120);
+	}
+	await shows(page, 'drilling.rop', '105.0');
+	await pause(600);
+	const inked = () => page.evaluate(() => {
+		const c = document.querySelector('#chart canvas'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+		let n = 0;
+		for (let i = 0; i < d.length; i += 4)
+			n += d[i + 3] > 200 && Math.max(d[i], d[i + 1], d[i + 2]) - Math.min(d[i], d[i + 1], d[i + 2]) > 60;
+		return n;
+	});
+	check('with lines in it', await within(async () => await inked() > 100), await inked());
+	const legend = () => page.locator('.u-legend').textContent();
+	await page.evaluate(() => scrollTo(0, 0));
+	const box = await page.locator('#chart .u-over').boundingBox();
+	await page.mouse.move(box.x + box.width - 5, box.y + box.height / 2);
+	check('the cursor tells values', await within(async () => /drilling\.rop \(m\/h\):?\s*\d+\.\d/.test(await legend())), await legend());
+	await page.click('#trend-pause');
+	await page.mouse.move(box.x + box.width * 0.7, box.y + 20);
+	await page.mouse.down();
+	await page.mouse.move(box.x + box.width * 0.95, box.y + 30, { steps: 5 });
+	const axis = () => page.evaluate(() => document.querySelector('#chart canvas').toDataURL());
+	const before = await axis();
+	await page.mouse.up();
+	check('drag to zoom', await within(async () => await axis() !== before));
+	const near = await axis();
+	await page.click('#trend-all');
+	check('and back', await within(async () => await axis() !== near));
+	const [download] = await Promise.all([page.waitForEvent('download'), page.click('#trend-csv')]);
+	const rows = readFileSync(await download.path(), 'utf8').trim().split('\n');
+	check('CSV: names', rows[0] === 'time,drilling.rop,drilling.torque', rows[0]);
+	const first = Date.parse(rows[2].split(',')[0]), last = Date.parse(rows.at(-1).split(',')[0]);
+	check(`CSV: also what was before the pen (${(last - first) / 1000} s)`, last - first > 100000 && rows.slice(2, 480).some((r) => /,100,/.test(r)), rows.slice(2, 5));
+	check('CSV: units', rows[1] === ',m/h,kNm', rows[1]);
+	check('CSV: what was set', rows.some((r) => /,105,11$/.test(r)), rows.slice(-3));
+	await page.click('#trend-pause');
+	await page.keyboard.press('t');
+	check('t closes it', await page.locator('#trend').isHidden());
+}
+
+async function layout(browser, url) {
+	for (const [width, height] of WIDTHS) {
+		const page = await openPage(browser, url, { viewport: { width, height }, hasTouch: width < 900 });
+		await page.click('#show-trend');
+		const [content, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+		check(`${width} px: nothing beside the screen`, content <= room, [content, room]);
+		const small = await page.evaluate(() => [...document.querySelectorAll('button, input, summary, a:not(.skip)')]
+			.map((e) => [e.id || e.className || e.tagName, e.type === 'checkbox' ? e.parentElement.getBoundingClientRect() : e.getBoundingClientRect()])
+			.filter(([, r]) => r.width && (r.height < 43.5 || r.width < 43.5)).map(([id, r]) => [id, r.width, r.height]));
+		check(`${width} px: nothing to touch is below 44 px`, small.length === 0, small);
+		await page.context().close();
+	}
+}
+
+async function axe(page, what) {
+	await page.evaluate(axeSource);
+	const found = await page.evaluate(() => axe.run());
+	const grave = found.violations.filter((v) => ['serious', 'critical'].includes(v.impact));
+	check(`axe, ${what}: nothing serious (${found.passes.length} rules passed)`, grave.length === 0,
+		grave.map((v) => [v.id, v.nodes.slice(0, 3).map((n) => n.html + n.failureSummary)]));
+}
+
+async function access(browser, url) {
+	for (const colorScheme of ['light', 'dark']) {
+		const page = await openPage(browser, url, { colorScheme, bypassCSP: true });
+		await page.click('#cells [data-cell="drilling.rop"] .pen');
+		await page.click('#cells [data-cell="drilling.wob"] .pin');
+		await within(async () => await page.locator('#chart canvas').count() === 1);
+		await axe(page, colorScheme);
+		await page.click('#help');
+		await axe(page, `${colorScheme}, help`);
+		await page.context().close();
+	}
+	const page = await openPage(browser, url, { reducedMotion: 'reduce' });
+	set('drilling.rop', 41);
+	await shows(page, 'drilling.rop', '41.0');
+	check('reduced motion: nothing moves', await page.evaluate(() => document.getAnimations().length === 0));
+	check('a status for screen readers', await within(async () => /cells:/.test(await page.locator('[role=status]').textContent())));
+	const told = await page.evaluate(() => new Promise((done) => {
+		let n = 0;
+		new MutationObserver(() => n++).observe(document.getElementById('status'), { childList: true });
+		setTimeout(() => done(n), 6000);
+		for (let i = 0; i < 50; i++)
+			setTimeout(() => document.getElementById('freeze').click(), i * 100);
+	}));
+	check(`it speaks seldom (${told} times in 6 s)`, told <= 2, told);
+	await page.context().close();
+}
+
+async function engineGone(page, engine, table) {
+	engine.kill('SIGSTOP');
+	check('engine stopped: NO HEARTBEAT', await within(async () => await word(page) === 'NO HEARTBEAT'), await word(page));
+	check('stale, by mark and word', await within(async () => await state(page, 'drilling.rop') === '⚠ stale engine'));
+	check('its last value in brackets', /^\(.*\)$/.test(await figure(page, 'drilling.rop')));
+	engine.kill('SIGCONT');
+	check('it goes on: RUNNING', await within(async () => await word(page) === 'RUNNING'));
+	await stop(engine, 'SIGKILL');
+	check('engine killed: LOST', await within(async () => await word(page) === 'LOST'));
+	const again = await startEngine(table);
+	check('back again: RUNNING', await within(async () => await word(page) === 'RUNNING', 20000));
+	set('drilling.rop', 33);
+	check('and its values', await shows(page, 'drilling.rop', '33.0'));
+	return again;
+}
+
+async function otherTable(page, engine) {
+	await stop(engine);
+	const again = await startEngine(writeTable('other.yaml', '  - name: extra\n    owner: engine\n    cells:\n      - {name: added, type: i64}\n'));
+	check('another table: its cells', await within(async () => await page.locator('[data-cell="extra.added"]').count() === 1, 20000));
+	return again;
+}
+
+async function asleep(page) {
+	const session = await page.context().newCDPSession(page);
+	set('drilling.rop', 1);
+	await shows(page, 'drilling.rop', '1.0');
+	await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+	set('drilling.rop', 2);
+	await pause(1500);
+	await session.send('Page.setWebLifecycleState', { state: 'active' });
+	check('a tab that was frozen: the value of now', await shows(page, 'drilling.rop', '2.0'), await figure(page, 'drilling.rop'));
+}
+
+async function viewerGone(page, viewer) {
+	const { port } = viewer;
+	await stop(viewer, 'SIGKILL');
+	check('viewer gone: OUT OF DATE', await within(async () => /^OUT OF DATE for \d/.test(await word(page))), await word(page));
+	const first = parseFloat((await word(page)).match(/[\d.]+/)[0]);
+	check('and for how long', await within(async () => parseFloat((await word(page)).match(/[\d.]+/)[0]) > first + 1));
+	check('the values are marked', await page.evaluate(() => document.body.classList.contains('old')));
+	set('drilling.rop', 64);
+	const again = await startViewer(port);
+	check('viewer back: all values by itself', await shows(page, 'drilling.rop', '64.0'), await figure(page, 'drilling.rop'));
+	check('and no longer out of date', await within(async () => await word(page) === 'RUNNING'));
+	return again;
+}
+
+async function measure(browser, url) {
+	const took = [];
+	for (let i = 0; i < 5; i++) {
+		const context = await browser.newContext(), page = await context.newPage(), began = performance.now();
+		await page.goto(url, { waitUntil: 'commit' });
+		await page.waitForFunction(() => document.querySelector('#cells [data-cell="drilling.rop"] .figure')?.textContent.length > 1);
+		took.push(performance.now() - began);
+		await context.close();
+	}
+	console.log(`first values after ${took.map((ms) => ms.toFixed(0)).join(', ')} ms (measured, not asserted)`);
+	let bytes = 0;
+	for (const path of ['', 'app.js', 'cells.js', 'stream.js', 'trend.js', 'style.css', 'icon.svg', 'manifest.webmanifest', 'uplot.js', 'uplot.css']) {
+		const answer = await fetch(url + path, { headers: { 'Accept-Encoding': 'gzip' } });
+		bytes += Number(answer.headers.get('content-length'));
+	}
+	check(`the bundle is within 150 kB, packed (${bytes} bytes)`, bytes > 10000 && bytes <= 150000, bytes);
+}
+
+async function screenshots(browser, url) {
+	for (let i = 0; i < 20; i++) {
+		set('drilling.rop', 60 + 20 * Math.sin(i / 3), 'drilling.wob', 200 + 40 * Math.cos(i / 4));
+		await pause(100);
+	}
+	for (const [device, width, height, colorScheme] of [['phone', 390, 844, 'dark'], ['tablet', 1180, 820, 'light'], ['desktop', 1680, 1000, 'light']]) {
+		const page = await openPage(browser, url, { viewport: { width, height }, colorScheme });
+		await pause(500);
+		await page.screenshot({ path: `${shots}/${device}.png` });
+		await page.context().close();
+	}
+	console.log(`screenshots are in ${shots}`);
+}
+
+async function main() {
+	const table = writeTable('table.yaml');
+	let engine = await startEngine(table), viewer = await startViewer();
+	const browser = await openBrowser();
+	const page = await openPage(browser, viewer.url);
+	await values(page);
+	await tools(page);
+	await freeze(page);
+	await trend(page);
+	await layout(browser, viewer.url);
+	await access(browser, viewer.url);
+	await screenshots(browser, viewer.url);
+	await measure(browser, viewer.url);
+	engine = await engineGone(page, engine, table);
+	engine = await otherTable(page, engine);
+	await asleep(page);
+	check('no error in the console', page.faults.length === 0, page.faults);
+	viewer = await viewerGone(page, viewer);
+	check('no request to any other host', page.foreign.length === 0, page.foreign);
+	await browser.close();
+}
+
+let status = 1;
+try {
+	await main();
+} catch (e) {
+	check(`no exception: ${e.stack}`, false);
+} finally {
+	await endAll();
+	status = finish();
+}
+process.exit(status);
