@@ -163,8 +163,8 @@ static void acknowledge(struct udp_sender *s, struct udp_slot *slot, uint64_t no
 int udp_sender_ack(struct udp_sender *s, uint64_t now, const struct udp_ack *ack)
 {
 	uint32_t under_way = s->next - s->first, done = ack->next - s->first;
-	if (done > under_way) /* an old one, or nonsense */
-		return s->first - ack->next <= UDP_WINDOW * 2 ? 0 : -EBADMSG;
+	if (done > under_way) /* an old one, and that may be as old as the replay window; or nonsense */
+		return (int32_t)(ack->next - s->first) < 0 ? 0 : -EBADMSG;
 	for (; s->first != ack->next; s->first++) {
 		if (!slot_of(s, s->first)->sent_ns)
 			return -EBADMSG;
