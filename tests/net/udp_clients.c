@@ -159,7 +159,9 @@ static void run_pipeline(struct client *c)
 		if (begun)
 			count(c, begun, start); /* there is room for eight times as many */
 		for (unsigned i = 0; i < n; i++) {
-			int rc = dsm_add_end(c->dsm, tickets[i], 10000, &before);
+			int rc = -ETIMEDOUT; /* then the ticket is still to be ended */
+			for (unsigned k = 0; k < 3 && rc == -ETIMEDOUT; k++)
+				rc = dsm_add_end(c->dsm, tickets[i], 10000, &before);
 			count(c, rc, start);
 			if (rc)
 				atomic_fetch_add(&c->unknown, 1);
