@@ -93,6 +93,7 @@ static void all_rows(struct bench_list *list)
 	bench_rows_echo(list);
 	bench_rows_segment(list);
 	bench_rows_redis(list);
+	bench_rows_udp(list);
 	bench_rows_handover(list);
 	bench_rows_scale(list);
 }

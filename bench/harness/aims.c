@@ -25,6 +25,10 @@ static const struct bench_aim aims[] = {
 	  .left = "wires.1000", .right = "wires.1", .factor = 1.1 },
 	{ .text = "1,000 wires of one owner: <= 1.1 x the time per operation of 1 wire",
 	  .left = "wires.1000.one-owner", .right = "wires.1", .factor = 1.1 },
+	{ .text = "dsm_read over udp, both sides asleep while they wait <= 1.15 x bare UDP echo of the same bytes, likewise",
+	  .left = "udp.read.1.block.dsm.rtt", .right = "udp.read.1.block.udp.rtt", .factor = 1.15 },
+	{ .text = "the same, 16 clients at once",
+	  .left = "udp.read.16.block.dsm.rtt", .right = "udp.read.16.block.udp.rtt", .factor = 1.15 },
 };
 /* Of rdma rows. "At least 0.9 times the speed" is "at most 1 / 0.9 times the time". A thousandth of
  * a context switch a read stands for none: the engine's own are some tens a second, more or less. */

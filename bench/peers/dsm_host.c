@@ -3,9 +3,12 @@
 
 #include "harness/clock.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 int dsm_host_owner(struct dsm_table *table, const char *owner)
@@ -31,6 +34,8 @@ static int open_engine(const struct dsm_host *host, struct bench_shared *shared,
 	struct dsm_engine_options options = DSM_ENGINE_OPTIONS_INIT;
 	struct dsm_table *table = NULL;
 	options.rdma = host->rdma;
+	options.udp = host->udp[0] ? host->udp : NULL;
+	options.auth_none = host->udp[0];
 	int rc = dsm_table_new(host->name, &table);
 	if (!rc)
 		rc = host->define(table, host->arg);
@@ -59,6 +64,19 @@ static int serve(struct bench_shared *shared, void *arg)
 	return 0;
 }
 
+static int start(struct dsm_host *host, int cpu, struct bench_run *out)
+{
+	static unsigned count;
+	snprintf(host->name, sizeof(host->name), "bench-%d-%u", (int)getpid(), count++);
+	int rc = bench_child_start(&host->child, cpu, serve, host);
+	if (rc && out)
+		bench_why(out, rc, "%.180s", host->child.shared && host->child.shared->why[0] ?
+			host->child.shared->why : strerror(-rc));
+	if (!rc)
+		host->open_ns = atomic_load(&host->child.shared->stamp[0]);
+	return rc;
+}
+
 int dsm_host_start(struct dsm_host *host, int (*define)(struct dsm_table *, const void *),
 	const void *arg, struct bench_run *out)
 {
@@ -68,19 +86,34 @@ int dsm_host_start(struct dsm_host *host, int (*define)(struct dsm_table *, cons
 int dsm_host_start_rdma(struct dsm_host *host, const char *rdma, int cpu,
 	int (*define)(struct dsm_table *, const void *), const void *arg, struct bench_run *out)
 {
-	static unsigned count;
-	memset(host, 0, sizeof(*host));
-	snprintf(host->name, sizeof(host->name), "bench-%d-%u", (int)getpid(), count++);
-	host->define = define;
-	host->arg = arg;
-	host->rdma = rdma;
-	int rc = bench_child_start(&host->child, cpu, serve, host);
-	if (rc && out)
-		bench_why(out, rc, "%.180s", host->child.shared && host->child.shared->why[0] ?
-			host->child.shared->why : strerror(-rc));
-	if (!rc)
-		host->open_ns = atomic_load(&host->child.shared->stamp[0]);
+	*host = (struct dsm_host){ .define = define, .arg = arg, .rdma = rdma };
+	return start(host, cpu, out);
+}
+
+/* One that was free a moment ago: who takes it in between makes the start fail, and says so. */
+static int free_port(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t bytes = sizeof(address);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), port = -1;
+	if (fd < 0)
+		return -errno;
+	if (!bind(fd, (struct sockaddr *)&address, bytes) && !getsockname(fd, (struct sockaddr *)&address, &bytes))
+		port = ntohs(address.sin_port);
+	int rc = port < 0 ? -errno : port;
+	close(fd);
 	return rc;
+}
+
+int dsm_host_start_udp(struct dsm_host *host, int cpu, int (*define)(struct dsm_table *, const void *),
+	const void *arg, struct bench_run *out)
+{
+	int port = free_port();
+	*host = (struct dsm_host){ .define = define, .arg = arg };
+	if (port < 0)
+		return bench_why(out, port, "no free port: %s", strerror(-port));
+	snprintf(host->udp, sizeof(host->udp), "127.0.0.1:%d", port);
+	return start(host, cpu, out);
 }
 
 void dsm_host_stop(struct dsm_host *host)
@@ -107,4 +140,9 @@ int dsm_host_attach(const char *name, const char *owner, struct dsm **out)
 int dsm_host_attach_rdma(const struct dsm_host *host, const char *owner, struct dsm **out)
 {
 	return attach("rdma", host->rdma, owner, out);
+}
+
+int dsm_host_attach_udp(const struct dsm_host *host, const char *owner, struct dsm **out)
+{
+	return attach("udp", host->udp, owner, out);
 }

@@ -17,6 +17,7 @@ struct dsm_host {
 	int (*define)(struct dsm_table *table, const void *arg);
 	const void *arg;
 	const char *rdma;    /* ADDR:PORT that is served beside; NULL = none */
+	char udp[32];        /* the same; "" = none */
 };
 
 /* 0 or -errno with the reason in `out` (may be NULL). To be stopped in any case. */
@@ -25,11 +26,15 @@ int dsm_host_start(struct dsm_host *host, int (*define)(struct dsm_table *, cons
 /* The same on one CPU, and reached at rdma://ADDR:PORT too. */
 int dsm_host_start_rdma(struct dsm_host *host, const char *rdma, int cpu,
 	int (*define)(struct dsm_table *, const void *), const void *arg, struct bench_run *out);
+/* The same at a free port of udp://127.0.0.1, without keys; into host->udp. */
+int dsm_host_start_udp(struct dsm_host *host, int cpu, int (*define)(struct dsm_table *, const void *),
+	const void *arg, struct bench_run *out);
 void dsm_host_stop(struct dsm_host *host);
 /* owner NULL: a reader. */
 int dsm_host_attach(const char *name, const char *owner, struct dsm **out);
 /* Over the network, to host->rdma. */
 int dsm_host_attach_rdma(const struct dsm_host *host, const char *owner, struct dsm **out);
+int dsm_host_attach_udp(const struct dsm_host *host, const char *owner, struct dsm **out);
 
 /* Shorthands for tables. */
 int dsm_host_owner(struct dsm_table *table, const char *owner);
