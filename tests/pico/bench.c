@@ -13,7 +13,7 @@ struct machine *m;
 struct seen seen[SEEN_MAX];
 unsigned seen_count;
 uint64_t stream_hash;
-uint32_t bench_device = 7;
+uint32_t bench_device = 7, bench_tick_us = 1000;
 uint8_t bench_key[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
 static bool bad_datagram;
 
@@ -78,6 +78,7 @@ static bool configure(void)
 	struct pico_settings s;
 	settings_default(&s);
 	s.device = bench_device;
+	s.tick_us = bench_tick_us;
 	s.has_key = true;
 	memcpy(s.key, bench_key, sizeof(s.key));
 	settings_encode(&s, bytes);

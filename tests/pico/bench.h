@@ -14,7 +14,7 @@ extern struct machine *m;
 extern struct seen seen[SEEN_MAX];
 extern unsigned seen_count;             /* of the present power-on */
 extern uint64_t stream_hash;            /* of all bytes and their times */
-extern uint32_t bench_device;            /* of a configured board */
+extern uint32_t bench_device, bench_tick_us;    /* of a configured board */
 extern uint8_t bench_key[16];
 
 /* A scenario ends at the first thing that is not so. */

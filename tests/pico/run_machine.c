@@ -2,7 +2,7 @@
 /*
  * The RP2350 image in the emulated machine as a device on this network: its datagrams leave through a
  * UDP socket. Used by script/demo and tests/pico/engine.sh.
- * Usage: run_machine [--sweep] [--seconds S] --device N --key FILE IMAGE.bin HOST:PORT
+ * Usage: run_machine [--sweep] [--seconds S] [--tick-us US] --device N --key FILE IMAGE.bin HOST:PORT
  * On standard input: volt CHANNEL V | press INPUT | release INPUT | power (off and on) | watchdog | quit.
  * --sweep: the knobs move by themselves, button 3 is pressed each second; standard input is left alone.
  * Runs no faster than real time, and slower where the host is: at its end it says how much.
@@ -128,6 +128,8 @@ int main(int argc, char **argv)
 			seconds = atof(argv[++i]);
 		else if (i + 1 < argc && strcmp(argv[i], "--device") == 0)
 			bench_device = (uint32_t)strtoul(argv[++i], NULL, 10);
+		else if (i + 1 < argc && strcmp(argv[i], "--tick-us") == 0)
+			bench_tick_us = (uint32_t)strtoul(argv[++i], NULL, 10);
 		else if (i + 1 < argc && strcmp(argv[i], "--key") == 0)
 			key = argv[++i];
 		else
