@@ -182,6 +182,22 @@ test_crowd() {
 	wait "$quiet"
 }
 
+# A stream whose other end takes nothing: its values fill what the kernel keeps, and it is cut off.
+test_stuck() {
+	local large="shm://$name-large"
+	printf '%s\n' "region: $name-large" 'groups:' '  - name: "bulk{}"' '    owner: engine' '    count: 60' \
+		'    cells:' '      - {name: "c{}", type: f64, count: 100}' >"$work/large.yaml"
+	start_engine "$name-large" "$work/large.yaml"
+	serve "$large"
+	exec {stuck}<>"/dev/tcp/127.0.0.1/$port"
+	printf 'GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n' >&"$stuck"
+	check 'a stream that takes nothing' within 8 metric dsm_web_viewers 1
+	sleep 5
+	check 'is there for a while' metric dsm_web_viewers 1
+	check 'and cut off' within 40 metric dsm_web_viewers 0
+	exec {stuck}>&-
+}
+
 test_slow() {
 	local began
 	serve "$name"
@@ -240,5 +256,5 @@ begin() {
 }
 
 groups=("$@")
-((${#groups[@]})) || groups=(slow crowd api refused token stream fuzz start)
+((${#groups[@]})) || groups=(stuck slow crowd api refused token stream fuzz start)
 run_groups "${groups[@]}"
