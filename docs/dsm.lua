@@ -396,8 +396,8 @@ function adc.dissector(tvb, pinfo, tree)
 		branch:add_le(a.channel, tvb(40 + 2 * i, 2))
 	end
 	branch:add(a.tag, tvb(size - 8, 8))
-	if tvb(5, 1):uint() > 63 or tvb(5, 1):bitfield(5, 3) > 5 or tvb(7, 1):uint() > 15 then
-		branch:add_proto_expert_info(adc_malformed, "a bit or a number that version 1 does not have")
+	if tvb(7, 1):uint() > 15 then
+		branch:add_proto_expert_info(adc_malformed, "averages more samples than version 1 can")
 	end
 	return size
 end

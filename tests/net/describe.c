@@ -228,9 +228,10 @@ static int adc(const uint8_t *bytes, size_t n)
 	struct adc_header h;
 	if (adc_decode(bytes, n, &h) != ADC_GOOD)
 		return -1;
-	add("ADC version=%u reset=%u fault=%d simulated=%d no_epoch=%d n=%u log2=%u device=%" PRIu32 " epoch=%" PRIu32
+	add("ADC version=%u reset=%u fault=%d simulated=%d no_epoch=%d overrun=%d link_lost=%d n=%u log2=%u device=%" PRIu32 " epoch=%" PRIu32
 		" seq=%" PRIu32 " uptime=%" PRIu64 " levels=%" PRIu32, bytes[4], h.flags & ADC_RESET_BITS,
 		(h.flags & ADC_FAULT) != 0, (h.flags & ADC_SIMULATED) != 0, (h.flags & ADC_NO_EPOCH) != 0,
+		(h.flags & ADC_OVERRUN) != 0, (h.flags & ADC_LINK_LOST) != 0,
 		h.channels, h.log2_average, h.device, h.epoch, h.seq, h.uptime_us, h.levels);
 	for (unsigned i = 0; i < ADC_PRESSES; i++)
 		add_number("presses", h.presses[i]);

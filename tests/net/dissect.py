@@ -20,7 +20,7 @@ def text_of(name, field):
     show = field.get("show")
     if name in ("key_id", "cookie", "message", "sealed", "tag", "data"):
         return show.replace(":", "")
-    return str(int(show, 0)) if name not in ("fault", "simulated", "no_epoch") else str(int(show in ("1", "True")))
+    return str(int(show, 0)) if name not in ("fault", "simulated", "no_epoch", "overrun", "link_lost") else str(int(show in ("1", "True")))
 
 
 def line_of(packet):
