@@ -70,3 +70,31 @@ suite_rdma() {
 	esac
 	finish
 }
+
+# ---- script/test --soak --------------------------------------------------------------------------
+
+# soak_run COMMAND...: a plain program that counts on its last line.
+soak_run() {
+	local said=build/test-logs/soak.out status=0
+	printf 'minute %d: %s\n' $((SECONDS / 60)) "$*"
+	"$@" >"$said" 2>&1 || status=$?
+	rdma_count "$said" "$*" "$status"
+	[ "$status" -eq 0 ] || cat "$said"
+}
+
+# One round after the other until the time is over; the first that fails ends it. What is counted is
+# all that was checked; that nothing grows is checked by the programs themselves (kill, takeover).
+suite_soak() {
+	local minutes=${DSM_TEST_SOAK:-60} round
+	rdma_possible
+	SECONDS=0
+	for ((round = 1; SECONDS < minutes * 60 && bad == 0; round++)); do
+		printf 'round %d\n' "$round"
+		soak_run build/gcc/tests/stress/torn --seconds 60
+		soak_run build/hooks/tests/kill/kill
+		rdma_run 1 300 stress gcc --seconds 120
+		rdma_run 2 400 takeover hooks --rounds 5
+		rdma_run 2 150 failure gcc
+	done
+	finish
+}
