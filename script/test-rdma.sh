@@ -93,7 +93,7 @@ suite_soak() {
 		soak_run build/gcc/tests/stress/torn --seconds 60
 		soak_run build/hooks/tests/kill/kill
 		rdma_run 1 300 stress gcc --seconds 120
-		rdma_run 2 400 takeover hooks --rounds 5
+		rdma_run 2 900 takeover hooks --rounds 5
 		rdma_run 2 150 failure gcc
 	done
 	finish

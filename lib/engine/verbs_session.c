@@ -265,7 +265,7 @@ static int connect_control(struct remote *r, struct rdma_cm_id *id,
 	struct dsm_engine *e = r->session.engine;
 	struct pair *p = pair_of(r, VERBS_CONTROL);
 	struct verbs_reply reply = { VERBS_CONTROL, ENDPOINT_RECVS };
-	struct rc_shape shape = { r->device->pd, r->ep.cq, r->ep.cq, ENDPOINT_SENDS, ENDPOINT_RECVS, 0 };
+	struct rc_shape shape = { r->device->pd, r->ep.cq, r->ep.cq, ENDPOINT_SENDS, ENDPOINT_RECVS, 0, 0 };
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &r->session };
 	int rc = rc_make(id, &shape, &p->qp);
 	if (rc == 0)
@@ -352,7 +352,7 @@ int remote_join(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_c
 	if (write && !r->own)
 		return dsm__fail(-EOWNERDEAD, "rdma: the session holds no role any more");
 	struct rc_shape shape = { write ? r->own_pd : r->device->pd, r->ep.cq, r->ep.cq, 1, 1,
-		write ? IBV_ACCESS_REMOTE_WRITE : IBV_ACCESS_REMOTE_READ };
+		write ? IBV_ACCESS_REMOTE_WRITE : IBV_ACCESS_REMOTE_READ, 0 };
 	struct verbs_reply reply = { request->kind, 0 };
 	struct ibv_recv_wr recv = { .wr_id = request->kind }, *bad;
 	int rc = rc_make(id, &shape, &p->qp);

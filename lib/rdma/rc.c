@@ -26,7 +26,12 @@ int rc_make(struct rdma_cm_id *id, const struct rc_shape *shape, struct ibv_qp *
 		.max_recv_wr = shape->recvs, .max_send_sge = 1, .max_recv_sge = 1 } };
 	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_INIT };
 	int mask;
+	init.cap.max_inline_data = shape->inline_bytes;
 	struct ibv_qp *qp = ibv_create_qp(shape->pd, &init);
+	if (!qp && shape->inline_bytes) { /* the device does not take so many: then none */
+		init.cap.max_inline_data = 0;
+		qp = ibv_create_qp(shape->pd, &init);
+	}
 	if (!qp)
 		return failed("cannot make a queue pair", -1);
 	int rc = rdma_init_qp_attr(id, &attr, &mask);
@@ -40,6 +45,13 @@ int rc_make(struct rdma_cm_id *id, const struct rc_shape *shape, struct ibv_qp *
 	}
 	*out = qp;
 	return 0;
+}
+
+uint32_t rc_inline(struct ibv_qp *qp)
+{
+	struct ibv_qp_attr attr = { 0 };
+	struct ibv_qp_init_attr init = { 0 };
+	return ibv_query_qp(qp, &attr, IBV_QP_CAP, &init) ? 0 : init.cap.max_inline_data;
 }
 
 void rc_destroy(struct ibv_qp **qp)

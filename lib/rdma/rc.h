@@ -26,10 +26,13 @@ struct rc_shape {
 	struct ibv_cq *send_cq, *recv_cq;
 	uint32_t sends, recvs;      /* work requests outstanding */
 	int access;                 /* what the other side may do: 0, IBV_ACCESS_REMOTE_READ, … */
+	uint32_t inline_bytes;      /* wanted; what was got is for rc_inline() */
 };
 
 /* Makes the pair in state INIT: RECVs can be posted. */
 int rc_make(struct rdma_cm_id *id, const struct rc_shape *shape, struct ibv_qp **out);
+/* The longest work request that the device takes its data from at once; 0 none. */
+uint32_t rc_inline(struct ibv_qp *qp);
 /* NULL-safe. With the pair in error first, so that nothing of the peer's arrives any more. */
 void rc_destroy(struct ibv_qp **qp);
 /* Changes what the other side may do, of a connected pair, and asks whether it is so. */

@@ -68,7 +68,7 @@ static int open_control(struct transport_conn *conn, const struct uri *uri)
 	conn->endpoint.other = verbs_watched;
 	conn->endpoint.context = conn;
 	struct rc_shape shape = { conn->pd, conn->endpoint.cq, conn->endpoint.cq,
-		ENDPOINT_SENDS + VERBS_CHAIN + VERBS_AGES, ENDPOINT_RECVS, 0 };
+		ENDPOINT_SENDS + VERBS_CHAIN + VERBS_AGES, ENDPOINT_RECVS, 0, 0 };
 	rc = rc_make(conn->control.id, &shape, &conn->control.qp);
 	if (rc == 0)
 		rc = endpoint_bind(&conn->endpoint, conn->control.qp);

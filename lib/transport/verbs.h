@@ -26,6 +26,7 @@
 #define VERBS_PIECE ((uint64_t)256 << 10)   /* of a large slot; a device's longest message is longer */
 #define VERBS_BOUNCE (4 * VERBS_PIECE)
 #define VERBS_SMALL 4096u                   /* a ring up to this is read whole */
+#define VERBS_INLINE 220u                   /* of a WRITE; devices commonly take that much at once */
 #define VERBS_CHAIN 16u                     /* READs a post */
 #define VERBS_SPIN_NS 100000u               /* then sleep on the completion channel */
 #define VERBS_PULSE_BEHIND 128u             /* a pulse further behind what verifies was torn */
@@ -110,6 +111,7 @@ struct transport_conn {
 	uint64_t *source_at;        /* of own groups */
 	uint32_t own_owner;
 	bool own_loaded;
+	uint32_t inline_bytes;      /* WRITEs up to this take their data along when posted */
 	struct ibv_send_wr *chain;
 	struct ibv_sge *chain_sge;
 	uint32_t chained;

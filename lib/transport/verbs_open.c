@@ -45,7 +45,8 @@ int verbs_queue_open(struct transport_conn *conn, struct verbs_queue *queue, str
 	int rc = rc_resolve_to(conn->events, to, verbs_ms_left(now, conn->deadline), &queue->pair.id);
 	if (rc == 0 && queue->pair.id->verbs != conn->cm_verbs)
 		rc = dsm__fail(-EHOSTUNREACH, "rdma: the way to the engine leads over another device now");
-	struct rc_shape shape = { pd, queue->cq, queue->cq, sends, 1, 0 };
+	struct rc_shape shape = { pd, queue->cq, queue->cq, sends, 1, 0,
+		kind == VERBS_WRITE ? VERBS_INLINE : 0 };
 	if (rc == 0)
 		rc = rc_make(queue->pair.id, &shape, &queue->pair.qp);
 	now = clock_now(&clock_system);

@@ -85,7 +85,10 @@ int verbs_granted(struct transport_conn *conn, uint32_t owner)
 	if (!conn->write.pd)
 		return dsm__fail(-errno, "rdma: no protection domain: %s", strerror(errno));
 	rc = verbs_queue_open(conn, &conn->write, conn->write.pd, WRITE_SENDS, VERBS_WRITE);
-	return rc ? rc : make_source(conn);
+	if (rc)
+		return rc;
+	conn->inline_bytes = rc_inline(conn->write.pair.qp);
+	return make_source(conn);
 }
 
 /* ---- chain ---- */
@@ -113,7 +116,7 @@ static int post(struct transport_conn *conn)
 	if (n == 0)
 		return 0;
 	conn->chain[n - 1].next = NULL;
-	conn->chain[n - 1].send_flags = IBV_SEND_SIGNALED;
+	conn->chain[n - 1].send_flags |= IBV_SEND_SIGNALED;
 	conn->chain[n - 1].wr_id = ++conn->write.posted;
 	conn->chained = 0;
 	if (ibv_post_send(conn->write.pair.qp, conn->chain, &bad) == 0)
@@ -149,6 +152,7 @@ static int append(struct transport_conn *conn, uint64_t source, uint64_t offset,
 			conn->source.mr->lkey };
 		conn->chain[i] = (struct ibv_send_wr){ .sg_list = &conn->chain_sge[i], .num_sge = 1,
 			.opcode = IBV_WR_RDMA_WRITE,
+			.send_flags = piece <= conn->inline_bytes ? IBV_SEND_INLINE : 0,
 			.wr.rdma = { conn->keys.own_addr + offset + at, conn->keys.own_rkey } };
 		if (i)
 			conn->chain[i - 1].next = &conn->chain[i];

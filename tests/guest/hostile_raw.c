@@ -45,7 +45,7 @@ int raw_connect(struct raw *r, const char *host, uint16_t port)
 		return rc;
 	r->ep.other = take_other;
 	r->ep.context = r;
-	struct rc_shape shape = { r->pd, r->ep.cq, r->ep.cq, ENDPOINT_SENDS + 4, ENDPOINT_RECVS, 0 };
+	struct rc_shape shape = { r->pd, r->ep.cq, r->ep.cq, ENDPOINT_SENDS + 4, ENDPOINT_RECVS, 0, 0 };
 	rc = rc_make(r->id, &shape, &r->qp);
 	if (rc == 0)
 		rc = endpoint_bind(&r->ep, r->qp);
@@ -176,7 +176,7 @@ int raw_join(struct raw *r, enum verbs_kind kind, uint32_t session, const uint8_
 	side_close(s);
 	s->cq = ibv_create_cq(r->id->verbs, 16, NULL, NULL, 0);
 	int rc = rc_resolve_to(r->channel, rdma_get_peer_addr(r->id), LIMIT_MS, &s->id);
-	struct rc_shape shape = { r->pd, s->cq, s->cq, 4, 1, 0 };
+	struct rc_shape shape = { r->pd, s->cq, s->cq, 4, 1, 0, 0 };
 	if (rc == 0)
 		rc = rc_make(s->id, &shape, &s->qp);
 	if (rc == 0)
