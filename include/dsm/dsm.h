@@ -138,8 +138,10 @@ struct dsm_options {
 	const char *fault;       /**< faults to inject, "tear=0.1,fail=3,seed=7"; see docs/testing.md */
 	const char *key_file;    /**< keys for udp:// (docs/security.md), mode 0600; of its lines the one that
 	                              fits the role best is used. NULL = environment DSM_KEYS, else none */
+	uint32_t spin_us;        /**< udp://: so long a call polls for an answer before it sleeps, which costs
+	                              a processor; default 0, at most 1000 */
 };
-#define DSM_OPTIONS_INIT { sizeof(struct dsm_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define DSM_OPTIONS_INIT { sizeof(struct dsm_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** Attach to the engine at `uri`: "shm://NAME", "rdma://HOST[:PORT]", "udp://HOST[:PORT]",
  *  or a bare "NAME" or "HOST": the best that works (shm, rdma, udp). NULL: environment

@@ -100,11 +100,14 @@ struct dsm_engine_options {
 	 *  `requesters` is "*") and may hold the owners that are marked `network`. Without keys that
 	 *  has to be said, except at a loopback address, which only this machine reaches. */
 	bool auth_none;
+	/** udp: so long the engine's thread looks for a next datagram before it sleeps, which costs a
+	 *  processor while clients ask; default 0, at most 1000000. */
+	uint32_t udp_spin_us;
 };
 #define DSM_ADC_PORT 7462    /**< UDP */
 #define DSM_ENGINE_OPTIONS_INIT \
 	{ sizeof(struct dsm_engine_options), 0, 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0, 0, \
-		false }
+		false, 0 }
 
 /** Build the region and start serving shm://NAME. The table may be freed afterwards.
  *  -EADDRINUSE an engine of that name runs already (text names its pid); -ENOMEM, -ENOSPC;

@@ -231,6 +231,8 @@ static int take_options(struct dsm *dsm, const struct dsm_options *opts)
 	if (opts->owner && (!opts->owner[0] || strlen(opts->owner) >= CONTROL_NAME_MAX))
 		return dsm__fail(-EINVAL, "owner \"%s\": a role's name has 1 to %u bytes", opts->owner,
 			CONTROL_NAME_MAX - 1);
+	if (opts->spin_us > 1000)
+		return dsm__fail(-EINVAL, "spin_us is %u, expected at most 1000", opts->spin_us);
 	dsm->owner_name = opts->owner ? strdup(opts->owner) : NULL;
 	dsm->fault = opts->fault ? strdup(opts->fault) : NULL;
 	dsm->key_file = opts->key_file ? strdup(opts->key_file) : NULL;

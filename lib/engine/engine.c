@@ -62,6 +62,8 @@ static int take_options(struct dsm_engine *e, const struct dsm_table *table,
 	if (o->lease_ms < 2 * o->tick_ms || o->lease_ms > 3600000)
 		return dsm__fail(-EINVAL, "lease_ms is %u, expected at least two ticks (%u) and at most an "
 			"hour", o->lease_ms, 2 * o->tick_ms);
+	if (o->udp_spin_us > 1000000)
+		return dsm__fail(-EINVAL, "udp_spin_us is %u, expected at most a second", o->udp_spin_us);
 	e->clock = o->clock ? o->clock : &clock_system;
 	const char *name = o->name ? o->name : table_text(table, table->region);
 	if (!uri_shm_name_ok(name))

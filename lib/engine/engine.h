@@ -183,6 +183,8 @@ int udp_start(struct dsm_engine *engine);
 void udp_stop(struct dsm_engine *engine);
 void udp_events(struct dsm_engine *engine);
 void udp_timer(struct dsm_engine *engine);
+/* Is the next datagram to be polled for? Server thread, without the lock. */
+bool udp_spins(const struct dsm_engine *engine);
 void udp_tick(struct dsm_engine *engine, uint64_t now);
 /* Reads the keys again and cuts off whose key is gone. On error the old ones go on. */
 int udp_reload_keys(struct dsm_engine *engine);

@@ -183,7 +183,9 @@ static void *run(void *context)
 	struct epoll_event events[EVENTS_A_BATCH];
 	uint64_t freed = 0;
 	for (;;) {
-		int n = epoll_wait(e->epoll_fd, events, EVENTS_A_BATCH, -1);
+		int n = epoll_wait(e->epoll_fd, events, EVENTS_A_BATCH, udp_spins(e) ? 0 : -1);
+		if (n == 0)
+			continue;
 		pthread_mutex_lock(&e->lock);
 		if (e->stop) {
 			pthread_mutex_unlock(&e->lock);

@@ -174,9 +174,18 @@ static void on_datagram(struct dsm_engine *e, const struct udp_path *from, unsig
 		region_count(e->region, COUNTER_UDP_FOREIGN, 1);
 }
 
+/* `active_ns` is this thread's own. */
+bool udp_spins(const struct dsm_engine *e)
+{
+	uint64_t spin_ns = e->options.udp_spin_us * UINT64_C(1000);
+	return e->udp && spin_ns && clock_now(&clock_system) - e->udp->active_ns < spin_ns;
+}
+
 void udp_events(struct dsm_engine *e)
 {
 	struct udp_server *u = e->udp;
+	if (e->options.udp_spin_us)
+		u->active_ns = clock_now(&clock_system);
 	u->in_batch = true;
 	for (int turn = 0; turn < BATCHES_A_TURN; turn++) {
 		unsigned n = udp_batch_receive(u);

@@ -63,7 +63,7 @@ struct udp_server {
 	bool timer_on, in_batch, auth_none, ending;
 	char address[80];           /* bound, for people */
 	uint8_t secret[2][UDP_SECRET];
-	uint64_t rotated_ns, accused_ns;
+	uint64_t rotated_ns, accused_ns, active_ns; /* active: the last datagram came */
 	uint32_t idle_ms;
 	uint32_t room, unproven, closing, armed;
 	uint32_t shakes;            /* handshakes computed since the tick */

@@ -17,8 +17,9 @@
 
 struct transport_conn;   /* each transport's own */
 
-/* As whom: the role wanted (NULL: a reader) and the file of keys (NULL: environment DSM_KEYS). */
-struct transport_identity { const char *owner, *key_file; };
+/* As whom: the role wanted (NULL: a reader) and the file of keys (NULL: environment DSM_KEYS);
+ * how long an answer is polled for. */
+struct transport_identity { const char *owner, *key_file; uint32_t spin_us; };
 
 /* What a connection shows of the engine's life. */
 struct transport_pulse {

@@ -276,6 +276,7 @@ static int udp_connect(const struct uri *uri, const struct transport_identity *a
 	conn->pid = getpid();
 	conn->own_owner = conn->staged = DSM_NONE;
 	conn->epoll = conn->timer = conn->control.fd = conn->data.fd = -1;
+	conn->spin_ns = as->spin_us * UINT64_C(1000);
 	conn->deadline = clock_now(&clock_system) + timeout_ms * UINT64_C(1000000);
 	int rc = set_up(conn, uri, as);
 	conn->heard_ns = conn->pumped_ns = conn->asked_ns = clock_now(&clock_system);

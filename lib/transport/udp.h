@@ -71,6 +71,7 @@ struct transport_conn {
 	/* the handle's thread */
 	struct udp_pipe data;
 	struct udp_rtt rtt;
+	uint64_t spin_ns;           /* a datagram is polled for so long */
 	uint32_t next_id;
 	uint64_t *slot;             /* the one that is being read */
 	uint64_t slot_room;

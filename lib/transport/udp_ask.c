@@ -100,19 +100,29 @@ static int take_frame(struct transport_conn *conn, const struct udp_frame *f, st
 	}
 }
 
+/* Polls if that was asked for, then sleeps. Bytes; negative: none came. */
+static ssize_t next_datagram(struct transport_conn *conn, uint64_t ns, unsigned char *d)
+{
+	struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+	struct pollfd p = { conn->data.fd, POLLIN, 0 };
+	uint64_t start = conn->spin_ns && ns ? clock_now(&clock_system) : 0;
+	ssize_t n = -1;
+	while (start && n < 0 && clock_now(&clock_system) - start < (conn->spin_ns < ns ? conn->spin_ns : ns))
+		n = recv(conn->data.fd, d, UDP_DATAGRAM + 1, MSG_DONTWAIT);
+	if (n >= 0 || (ns && ppoll(&p, 1, &t, NULL) <= 0))
+		return n;
+	return recv(conn->data.fd, d, UDP_DATAGRAM + 1, MSG_DONTWAIT);
+}
+
 int udp_data_receive(struct transport_conn *conn, uint64_t ns, struct udp_expect *x)
 {
 	unsigned char d[UDP_DATAGRAM + 1];
 	const unsigned char *at, *end;
 	struct udp_frame f;
 	bool newest;
-	struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
-	struct pollfd p = { conn->data.fd, POLLIN, 0 };
 	if (atomic_load_explicit(&conn->broken, memory_order_relaxed))
 		return -ENOTCONN;
-	if (ns && ppoll(&p, 1, &t, NULL) <= 0)
-		return -EAGAIN;
-	ssize_t n = recv(conn->data.fd, d, sizeof(d), 0);
+	ssize_t n = next_datagram(conn, ns, d);
 	if (n < 0)
 		return -EAGAIN;
 	if (udp_flow_open(&conn->data.flow, d, (size_t)n, &at, &end, &newest))

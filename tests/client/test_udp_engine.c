@@ -31,6 +31,7 @@ static const char *const roles[KEYS] = { "read", "request", "owner:operator", "r
 static char texts[KEYS][DSM_KEY_TEXT], files[KEYS][64], engine_file[64];
 static char address[32], uri[64];
 static struct dsm_engine *engine;
+static uint32_t polls_us;
 
 static void write_keys(const char *path, unsigned which)
 {
@@ -76,6 +77,7 @@ static int open_engine(const char *where, const char *keys, bool auth_none, uint
 	opts.keys = keys;
 	opts.auth_none = auth_none;
 	opts.max_clients = clients;
+	opts.udp_spin_us = polls_us;
 	return fixture_engine_of(FIXTURE_NETWORK, &opts, name, &engine);
 }
 
@@ -241,6 +243,31 @@ Test(udp_engine, without_keys_it_must_be_said_or_be_this_machine_only)
 	ok(attach(-1, NULL, &dsm));
 	dsm_detach(&dsm);
 	ok(attach(READ, NULL, &dsm));
+	dsm_detach(&dsm);
+}
+
+/* Polling instead of sleeping changes nothing but the time that it takes. */
+Test(udp_engine, with_polling_it_works_the_same)
+{
+	struct dsm_options opts = DSM_OPTIONS_INIT;
+	struct dsm *dsm = NULL;
+	struct dsm_cell count;
+	struct dsm_value one = { .type = DSM_I64, .len = 1, .i64 = 1 }, before;
+	struct dsm_sample s;
+	polls_us = 1000;
+	ok(open_engine(address, NULL, true, 0));
+	polls_us = 0;
+	opts.spin_us = 1001;
+	fails(dsm_attach(uri, &opts, &dsm), -EINVAL);
+	opts.spin_us = 100;
+	opts.attach_timeout_ms = opts.call_timeout_ms = 20000;
+	ok(dsm_attach(uri, &opts, &dsm));
+	ok(dsm_cell(dsm, "drilling.count", &count));
+	for (int i = 0; i < 50; i++) {
+		ok(dsm_add(dsm, count, &one, NULL, 20000, &before));
+		ok(dsm_read(dsm, count, &s));
+		cr_assert_eq(s.value.i64, i + 1);
+	}
 	dsm_detach(&dsm);
 }
 
