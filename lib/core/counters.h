@@ -46,7 +46,9 @@
 	X(UDP_BAD_SEAL, "udp_bad_seal", "datagrams whose seal does not fit their session") \
 	X(UDP_REPLAY, "udp_replay", "datagrams that had been seen before, or are too old to tell") \
 	X(UDP_UNKNOWN, "udp_unknown", "datagrams of a session that is not there") \
-	X(UDP_FOREIGN, "udp_foreign", "datagrams at the udp port that are none of dsm's")
+	X(UDP_FOREIGN, "udp_foreign", "datagrams at the udp port that are none of dsm's") \
+	X(ADC_OVERRUNS, "adc_overruns", "times that an ADC board told of lost samples") \
+	X(ADC_LINK_LOSSES, "adc_link_losses", "times that an ADC board's network was away")
 
 #define COUNTER_ENUM(id, name, what) COUNTER_##id,
 enum counter { COUNTER_LIST(COUNTER_ENUM) COUNTER_COUNT };

@@ -128,6 +128,8 @@ static void accept(struct ingest *g, struct device *d, const struct ingest_sourc
 		memset(&d->seen, 0, sizeof(d->seen));
 	replay_take(&d->seen, h->seq);
 	d->starts += started;
+	d->overruns += (h->flags & ADC_OVERRUN) != 0;
+	d->link_losses += (h->flags & ADC_LINK_LOST) != 0;
 	if (!d->alive || started)
 		memset(&d->clock, 0, sizeof(d->clock));
 	if (!ingest_clock_take(&d->clock, h->uptime_us, now_ns))

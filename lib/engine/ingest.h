@@ -98,6 +98,7 @@ struct ingest_info {
 	uint64_t lost;              /* ticks that brought nothing; a late one is lost no more */
 	uint64_t starts;            /* of the board, seen by a greater epoch */
 	uint64_t silences;          /* how often it fell silent */
+	uint64_t overruns, link_losses; /* told by the board: samples lost, network away */
 	uint64_t commits, commits_failed, no_channel;
 	/* The board's clock against the engine's; the offset includes the shortest way of a datagram. */
 	bool clock_known;

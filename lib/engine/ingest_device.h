@@ -31,7 +31,7 @@ struct device {
 	bool pending;
 	uint64_t due_ns;                /* no commit before */
 	/* counters */
-	uint64_t verdicts[INGEST_VERDICTS], lost, starts, silences, commits, commits_failed, no_channel;
+	uint64_t verdicts[INGEST_VERDICTS], lost, starts, silences, overruns, link_losses, commits, commits_failed, no_channel;
 	uint64_t clock_steps, rate_from_ns, rate_count;
 	double rate_hz;
 	struct ingest_clock clock;

@@ -27,7 +27,7 @@ static void publish_counters(struct ingest_server *s)
 		{ INGEST_LATE, COUNTER_ADC_LATE }, { INGEST_REPLAY, COUNTER_ADC_REPLAY },
 	};
 	_Atomic uint64_t *counters = s->engine->region->counters;
-	uint64_t lost = 0, silences = 0;
+	uint64_t lost = 0, silences = 0, overruns = 0, link_losses = 0;
 	for (size_t i = 0; i < sizeof(which) / sizeof(which[0]); i++)
 		atomic_store_explicit(&counters[which[i].counter], ingest_count(s->ingest, which[i].verdict),
 			memory_order_relaxed);
@@ -36,9 +36,13 @@ static void publish_counters(struct ingest_server *s)
 		ingest_info(s->ingest, d, 0, &info);
 		lost += info.lost;
 		silences += info.silences;
+		overruns += info.overruns;
+		link_losses += info.link_losses;
 	}
 	atomic_store_explicit(&counters[COUNTER_ADC_LOST], lost, memory_order_relaxed);
 	atomic_store_explicit(&counters[COUNTER_ADC_SILENCES], silences, memory_order_relaxed);
+	atomic_store_explicit(&counters[COUNTER_ADC_OVERRUNS], overruns, memory_order_relaxed);
+	atomic_store_explicit(&counters[COUNTER_ADC_LINK_LOSSES], link_losses, memory_order_relaxed);
 	atomic_store_explicit(&counters[COUNTER_ADC_DROPPED], ingest_socket_drops(s->fd), memory_order_relaxed);
 }
 

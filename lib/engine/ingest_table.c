@@ -211,7 +211,8 @@ void ingest_info(const struct ingest *g, uint32_t device, uint64_t now_ns, struc
 	*out = (struct ingest_info){ .name = d->name, .owner = d->owner, .source = d->source, .id = d->id, .epoch = d->epoch,
 		.seq = d->seq, .inputs = d->input_count, .heard = d->heard, .alive = d->alive, .flags = d->flags,
 		.tick_us = d->tick_us, .age_ns = d->heard ? now_ns - d->last_ns : 0, .rate_hz = d->rate_hz,
-		.lost = d->lost, .starts = d->starts, .silences = d->silences, .commits = d->commits,
+		.lost = d->lost, .starts = d->starts, .silences = d->silences, .overruns = d->overruns,
+		.link_losses = d->link_losses, .commits = d->commits,
 		.commits_failed = d->commits_failed, .no_channel = d->no_channel, .clock_steps = d->clock_steps };
 	memcpy(out->verdicts, d->verdicts, sizeof(out->verdicts));
 	out->clock_known = d->heard && ingest_clock_known(&d->clock);

@@ -105,6 +105,15 @@ for press in 1 2 3; do
 done
 tell 'press 13'
 check 'button 13 down' within 20 is p.last true
+check 'no overrun, no link loss so far' test "$(counter adc_overruns)$(counter adc_link_losses)" = 00
+tell overrun
+check 'an overrun is told' within 20 more_than adc_overruns 0
+check 'channel 1 is still channel 1' within 20 about p.b 2.345
+tell 'link down'
+check 'without a link it falls silent' within 20 more_than adc_silences 0
+sleep 0.2
+tell 'link up'
+check 'and tells of the loss' within 20 more_than adc_link_losses 0
 check 'after power on' logged 'epoch 1, last reset: power on'
 tell power
 check 'power off and on: it is back' within 60 logged 'epoch 2, last reset: power on'

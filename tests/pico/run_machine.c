@@ -3,7 +3,8 @@
  * The RP2350 image in the emulated machine as a device on this network: its datagrams leave through a
  * UDP socket. Used by script/demo and tests/pico/engine.sh.
  * Usage: run_machine [--sweep] [--seconds S] [--tick-us US] --device N --key FILE IMAGE.bin HOST:PORT
- * On standard input: volt CHANNEL V | press INPUT | release INPUT | power (off and on) | watchdog | quit.
+ * On standard input: volt CHANNEL V | press INPUT | release INPUT | link down | link up | overrun |
+ * power (off and on) | watchdog | quit.
  * --sweep: the knobs move by themselves, button 3 is pressed each second; standard input is left alone.
  * Runs no faster than real time, and slower where the host is: at its end it says how much.
  */
@@ -58,6 +59,10 @@ static bool obey(const char *line)
 		m->pressed |= 1u << which;
 	else if (sscanf(line, "release %u", &which) == 1 && which < 14)
 		m->pressed &= ~(1u << which);
+	else if (strcmp(line, "link down") == 0 || strcmp(line, "link up") == 0)
+		m->link_down = line[5] == 'd';
+	else if (strcmp(line, "overrun") == 0)
+		m->dma_stall_until_ps = m->now_ps + 300 * US;
 	else if (strcmp(line, "power") == 0)
 		machine_power_on(m, 1u << 16);
 	else if (strcmp(line, "watchdog") == 0)
