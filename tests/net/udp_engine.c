@@ -64,7 +64,7 @@ static int work(struct dsm *dsm, int in)
 	char byte;
 	for (; rc == 0 && read(in, &byte, 1) != 0; n++) {
 		rc = commit_small(dsm, n);
-		if (rc == 0 && n % 500 == 1)
+		if (rc == 0 && n % (500 * udp_patience()) == 1)
 			rc = commit_big(dsm, n);
 		plain_sleep_ms(1);
 	}
@@ -85,7 +85,7 @@ void udp_engine_run(const char *at, int in, int out)
 	options.udp = at;
 	options.auth_none = true;
 	options.tick_ms = 20;
-	options.lease_ms = 2000; /* a busy machine is not what is tried here */
+	options.lease_ms = 2000 * udp_patience(); /* a busy machine is not what is tried here */
 	options.log = take_log;
 	own.owner = "sensors";
 	int rc = fixture_engine_of(FIXTURE_NETWORK, &options, name, &engine);

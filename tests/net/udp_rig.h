@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/types.h>
 
 #include "net/relays.h"
@@ -26,6 +27,13 @@ bool udp_place_open(struct udp_place *place, const char *relay, const char *pcap
 void udp_place_close(struct udp_place *place);
 /* Resident memory of the engine's process, KiB. */
 long udp_place_resident(const struct udp_place *place);
+
+/* Times are for a machine that is not emulated; DSM_TEST_PATIENCE=4 makes them four times as long. */
+static inline unsigned udp_patience(void)
+{
+	const char *text = getenv("DSM_TEST_PATIENCE");
+	return text && atoi(text) > 0 ? (unsigned)atoi(text) : 1;
+}
 
 /* ---- udp_engine.c: runs in the engine's process until `in` ends; never returns ---- */
 void udp_engine_run(const char *address, int in, int out) __attribute__((noreturn));
