@@ -25,7 +25,8 @@ static int sink_complete(void *context, uint64_t step, const uint32_t *groups, u
 static int sink_load(void *context, uint32_t group, uint64_t *image, struct slot_meta *meta)
 {
 	struct dsm *dsm = context;
-	for (uint32_t i = 0; i < dsm->tries; i++) {
+	uint64_t until = clock_now(dsm->clock) + dsm->call_timeout_ms * UINT64_C(1000000);
+	for (uint32_t i = 0; i < dsm->tries && (i == 0 || clock_now(dsm->clock) < until); i++) {
 		int rc = dsm->ops->read(dsm->conn, group, 0,
 			dsm->link->view.groups[group].payload_bytes, image, meta);
 		if (rc != -EAGAIN)
@@ -37,8 +38,8 @@ static int sink_load(void *context, uint32_t group, uint64_t *image, struct slot
 static uint64_t sink_step(void *context)
 {
 	struct dsm *dsm = context;
-	uint64_t step = STEP_TORN;
-	for (uint32_t i = 0; i < dsm->tries && step == STEP_TORN; i++)
+	uint64_t step = STEP_TORN, until = clock_now(dsm->clock) + dsm->call_timeout_ms * UINT64_C(1000000);
+	for (uint32_t i = 0; i < dsm->tries && step == STEP_TORN && (i == 0 || clock_now(dsm->clock) < until); i++)
 		step = dsm->ops->step_complete(dsm->conn, dsm->link->welcome.owner);
 	return step;
 }
@@ -68,7 +69,7 @@ static int republish(struct dsm *dsm, struct writer *before)
 int write_adopt(struct dsm *dsm, struct link *old, bool same_layout)
 {
 	struct writer before = dsm->writer;
-	bool had = dsm->has_writer;
+	bool had = before.groups != NULL;
 	dsm->has_writer = false;
 	dsm->writer = (struct writer){ 0 };
 	int rc = 0;
@@ -81,17 +82,36 @@ int write_adopt(struct dsm *dsm, struct link *old, bool same_layout)
 		    dsm->link->welcome.epoch == 1)
 			rc = republish(dsm, &before);
 	}
-	writer_free(&before);
+	/* the connection went before the role was in use: the next one has the image to begin with */
+	if (rc && !dsm->has_writer && same_layout) {
+		before.time = 0;
+		before.view = NULL;
+		dsm->writer = before;
+	} else {
+		writer_free(&before);
+	}
 	return rc;
 }
 
 /* ---- public ---- */
+
+/* The role was granted, but what its groups hold could not be read in time. */
+static int begin_late(struct dsm *dsm)
+{
+	pthread_mutex_lock(&dsm->lock);
+	int rc = write_adopt(dsm, dsm->link, true);
+	pthread_mutex_unlock(&dsm->lock);
+	return rc ? dsm__fail(-ENOTCONN, "owner \"%s\": the connection was lost before what it owns could be "
+		"read; try again", dsm->owner_name) : 0;
+}
 
 static int need_writer(struct dsm *dsm)
 {
 	if (atomic_load_explicit(&dsm->deposed, memory_order_relaxed))
 		return dsm__fail(-EOWNERDEAD, "owner \"%s\" was given to somebody else: attach again",
 			dsm->owner_name);
+	if (!dsm->has_writer && dsm->link->welcome.owner != DSM_NONE)
+		return begin_late(dsm);
 	if (!dsm->has_writer)
 		return dsm__fail(-EPERM, "this handle owns nothing: attach with options.owner, "
 			"or dsm_request() the owner");
