@@ -11,7 +11,7 @@ browser_lacks() {
 		echo "playwright-core needs Node.js 20, and here is ${major:-none}"
 	elif [ ! -e build/npm/node_modules/playwright-core ]; then
 		echo 'playwright-core and axe-core are not there (script/bootstrap browser)'
-	elif ! build/gcc/peeker/peeker --web 127.0.0.1:0 --wait --timeout 0.1 shm://none-here >/dev/null 2>&1; then
+	elif ! build/asan/peeker/peeker --web 127.0.0.1:0 --wait --timeout 0.1 shm://none-here >/dev/null 2>&1; then
 		echo 'this peeker has no web viewer (libmicrohttpd)'
 	fi
 }
@@ -23,5 +23,8 @@ suite_browser() {
 		skip "browser: $lacks"
 		finish
 	fi
-	BUILD=build/gcc NPM=build/npm exec node tests/peeker/browser/page.mjs
+	# sanitized, and so a little slower: what a browser does is as good as any fuzzer
+	export ASAN_OPTIONS=detect_leaks=1:allow_addr2line=1 UBSAN_OPTIONS=print_stacktrace=1
+	BUILD=build/asan NPM=build/npm SHOTS=build/screenshots DSM_TEST_PATIENCE=${DSM_TEST_PATIENCE:-2} \
+		exec node tests/peeker/browser/page.mjs
 }

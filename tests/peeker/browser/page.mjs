@@ -274,6 +274,9 @@ async function main() {
 	await asleep(page);
 	check('no error in the console', page.faults.length === 0, page.faults);
 	viewer = await viewerGone(page, viewer);
+	await stop(viewer);
+	check('the viewer ends as asked', viewer.exitCode === 143, [viewer.exitCode, viewer.said]);
+	check('and has complained of nothing', !/Sanitizer|runtime error/.test(viewer.said), viewer.said);
 	check('no request to any other host', page.foreign.length === 0, page.foreign);
 	await browser.close();
 }
