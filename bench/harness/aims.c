@@ -27,7 +27,9 @@ static const struct bench_aim aims[] = {
 	  .left = "wires.1000.one-owner", .right = "wires.1", .factor = 1.1 },
 	{ .text = "dsm_read over udp, both sides asleep while they wait <= 1.15 x bare UDP echo of the same bytes, likewise",
 	  .left = "udp.read.1.block.dsm.rtt", .right = "udp.read.1.block.udp.rtt", .factor = 1.15 },
-	{ .text = "the same, 16 clients at once",
+	{ .text = "the same, both sides polling",
+	  .left = "udp.read.1.poll.dsm.rtt", .right = "udp.read.1.poll.udp.rtt", .factor = 1.15 },
+	{ .text = "the same, asleep, 16 clients at once",
 	  .left = "udp.read.16.block.dsm.rtt", .right = "udp.read.16.block.udp.rtt", .factor = 1.15 },
 };
 /* Of rdma rows. "At least 0.9 times the speed" is "at most 1 / 0.9 times the time". A thousandth of

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An engine on the server's CPU, asked over udp://. Client and engine wait as they do in use: asleep. */
+/* An engine on the server's CPU, asked over udp://. Client and engine sleep while they wait, or both poll. */
 #include "peers/asked.h"
 #include "peers/dsm_host.h"
 
@@ -63,7 +63,7 @@ static int open_engine(struct asked *a, struct bench_run *out)
 	if (!host)
 		return -ENOMEM;
 	unsetenv("DSM_KEYS"); /* no keys: any client may, on this machine's own address */
-	int rc = dsm_host_start_udp(host, a->conf->cpu_server, define, NULL, out);
+	int rc = dsm_host_start_udp(host, a->conf->cpu_server, a->spin, define, NULL, out);
 	if (rc)
 		return rc;
 	a->server = host->child.pid;

@@ -11,6 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define ENGINE_SPIN_US 100000u
+#define CLIENT_SPIN_US 1000u /* the most there is */
+
 int dsm_host_owner(struct dsm_table *table, const char *owner)
 {
 	return dsm_table_owner(table, &(struct dsm_owner_spec){ .name = owner, .users = "" });
@@ -36,6 +39,7 @@ static int open_engine(const struct dsm_host *host, struct bench_shared *shared,
 	options.rdma = host->rdma;
 	options.udp = host->udp[0] ? host->udp : NULL;
 	options.auth_none = host->udp[0];
+	options.udp_spin_us = host->udp_spin ? ENGINE_SPIN_US : 0;
 	int rc = dsm_table_new(host->name, &table);
 	if (!rc)
 		rc = host->define(table, host->arg);
@@ -105,11 +109,11 @@ static int free_port(void)
 	return rc;
 }
 
-int dsm_host_start_udp(struct dsm_host *host, int cpu, int (*define)(struct dsm_table *, const void *),
+int dsm_host_start_udp(struct dsm_host *host, int cpu, bool spin, int (*define)(struct dsm_table *, const void *),
 	const void *arg, struct bench_run *out)
 {
 	int port = free_port();
-	*host = (struct dsm_host){ .define = define, .arg = arg };
+	*host = (struct dsm_host){ .define = define, .arg = arg, .udp_spin = spin };
 	if (port < 0)
 		return bench_why(out, port, "no free port: %s", strerror(-port));
 	snprintf(host->udp, sizeof(host->udp), "127.0.0.1:%d", port);
@@ -121,12 +125,13 @@ void dsm_host_stop(struct dsm_host *host)
 	bench_child_stop(&host->child, NULL);
 }
 
-static int attach(const char *scheme, const char *place, const char *owner, struct dsm **out)
+static int attach(const char *scheme, const char *place, const char *owner, bool spin, struct dsm **out)
 {
 	char uri[128];
 	struct dsm_options options = DSM_OPTIONS_INIT;
 	options.owner = owner;
 	options.program = "dsm-bench";
+	options.spin_us = spin ? CLIENT_SPIN_US : 0;
 	options.attach_timeout_ms = 20000; /* no row measures it, and an emulated machine may be slow */
 	snprintf(uri, sizeof(uri), "%s://%s", scheme, place);
 	return dsm_attach(uri, &options, out);
@@ -134,15 +139,15 @@ static int attach(const char *scheme, const char *place, const char *owner, stru
 
 int dsm_host_attach(const char *name, const char *owner, struct dsm **out)
 {
-	return attach("shm", name, owner, out);
+	return attach("shm", name, owner, false, out);
 }
 
 int dsm_host_attach_rdma(const struct dsm_host *host, const char *owner, struct dsm **out)
 {
-	return attach("rdma", host->rdma, owner, out);
+	return attach("rdma", host->rdma, owner, false, out);
 }
 
 int dsm_host_attach_udp(const struct dsm_host *host, const char *owner, struct dsm **out)
 {
-	return attach("udp", host->udp, owner, out);
+	return attach("udp", host->udp, owner, host->udp_spin, out);
 }

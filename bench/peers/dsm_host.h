@@ -18,6 +18,7 @@ struct dsm_host {
 	const void *arg;
 	const char *rdma;    /* ADDR:PORT that is served beside; NULL = none */
 	char udp[32];        /* the same; "" = none */
+	bool udp_spin;       /* over udp, engine and clients poll while they wait */
 };
 
 /* 0 or -errno with the reason in `out` (may be NULL). To be stopped in any case. */
@@ -26,8 +27,8 @@ int dsm_host_start(struct dsm_host *host, int (*define)(struct dsm_table *, cons
 /* The same on one CPU, and reached at rdma://ADDR:PORT too. */
 int dsm_host_start_rdma(struct dsm_host *host, const char *rdma, int cpu,
 	int (*define)(struct dsm_table *, const void *), const void *arg, struct bench_run *out);
-/* The same at a free port of udp://127.0.0.1, without keys; into host->udp. */
-int dsm_host_start_udp(struct dsm_host *host, int cpu, int (*define)(struct dsm_table *, const void *),
+/* The same at a free port of udp://127.0.0.1, without keys; into host->udp. spin: both sides poll. */
+int dsm_host_start_udp(struct dsm_host *host, int cpu, bool spin, int (*define)(struct dsm_table *, const void *),
 	const void *arg, struct bench_run *out);
 void dsm_host_stop(struct dsm_host *host);
 /* owner NULL: a reader. */

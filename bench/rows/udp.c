@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rows: dsm over udp:// on loopback, beside bare echoes of datagrams as long as dsm's, TCP, and Redis.
- * One client, and sixteen of one server; each asks again when it has its answer. Client and engine of
- * dsm sleep while they wait and have no option to poll, so the rows that poll are the others' alone.
+ * One client, and sixteen of one server; each asks again when it has its answer. Both sides sleep while
+ * they wait, or both poll.
  */
 #include "peers/asked.h"
 #include "peers/udp_shape.h"
@@ -28,6 +28,7 @@ static struct spec specs[] = {
 	{ "read", ASKED_READ, &asked_udp, false, 1, ECHO, "" },
 	{ "read", ASKED_READ, &asked_tcp, false, 1, ECHO, "" },
 	{ "read", ASKED_READ, &asked_redis, false, 1, "HMGET of one field", "" },
+	{ "read", ASKED_READ, &asked_dsm, true, 1, DSM_READ, "" },
 	{ "read", ASKED_READ, &asked_udp, true, 1, ECHO, "" },
 	{ "read", ASKED_READ, &asked_tcp, true, 1, ECHO, "" },
 	{ "read", ASKED_READ, &asked_dsm, false, ASKED_CLIENTS_MAX, DSM_READ, "" },
