@@ -7,8 +7,8 @@ browser_lacks() {
 	major=$(node --version 2>/dev/null | sed -E 's/^v([0-9]+).*/\1/')
 	if ! command -v chromium >/dev/null; then
 		echo 'chromium is not installed (script/bootstrap browser)'
-	elif [ "${major:-0}" -lt 20 ]; then
-		echo "playwright-core needs Node.js 20, and here is ${major:-none}"
+	elif [ "${major:-0}" -lt 18 ]; then
+		echo "playwright-core needs Node.js 18, and here is ${major:-none}"
 	elif [ ! -e build/npm/node_modules/playwright-core ]; then
 		echo 'playwright-core and axe-core are not there (script/bootstrap browser)'
 	elif ! build/asan/peeker/peeker --web 127.0.0.1:0 --wait --timeout 0.1 shm://none-here >/dev/null 2>&1; then
