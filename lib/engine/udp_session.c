@@ -192,8 +192,7 @@ static int remote_tick(struct session *s, uint64_t now)
 	if (now - p->ticked_ns > s->engine->options.lease_ms * UINT64_C(500000))
 		p->heard_ns = now; /* we stood still, not the client */
 	p->ticked_ns = now;
-	uint64_t stuck = udp_sender_stuck_since(&p->sender);
-	if (stuck && now - stuck > idle_ns && now - p->heard_ns < idle_ns / 2) {
+	if (udp_sender_stuck(&p->sender, now, idle_ns) && now - p->heard_ns < idle_ns / 2) {
 		region_count(s->engine->region, COUNTER_SLOW_CLIENTS, 1);
 		return -ETIMEDOUT;
 	}

@@ -98,7 +98,7 @@ static uint32_t end_of_flight(const struct udp_sender *s)
 
 static bool is_due(const struct udp_sender *s, const struct udp_slot *slot, uint64_t now)
 {
-	return !slot->acked && (!slot->sent_ns || slot->again || now - slot->sent_ns >= timeout_of(s));
+	return !slot->acked && (!slot->sends || slot->again || now - slot->sent_ns >= timeout_of(s));
 }
 
 bool udp_sender_next(struct udp_sender *s, uint64_t now, struct udp_writer *w)
@@ -111,13 +111,13 @@ bool udp_sender_next(struct udp_sender *s, uint64_t now, struct udp_writer *w)
 		struct udp_segment m = { seq, slot->flags, slot->bytes, slot->data };
 		if (!udp_put_segment(w, &m))
 			return false;
-		if (slot->sent_ns && !slot->again && seq == s->first) { /* lost, it seems: more slowly */
+		if (slot->sends && !slot->again && seq == s->first) { /* lost, it seems: more slowly */
 			s->backoff += s->backoff < 8;
 			s->flight = s->flight / 2 < UDP_FLIGHT_MIN ? UDP_FLIGHT_MIN : s->flight / 2;
 		}
 		slot->sent_ns = now;
 		slot->again = 0;
-		slot->first_ns = slot->first_ns ? slot->first_ns : now;
+		slot->first_ns = slot->sends ? slot->first_ns : now;
 		if (slot->sends < SENDS_MAX)
 			slot->sends++;
 		return true;
@@ -133,7 +133,7 @@ uint64_t udp_sender_due(const struct udp_sender *s, uint64_t now)
 		const struct udp_slot *slot = slot_of(s, seq);
 		if (slot->acked)
 			continue;
-		uint64_t at = slot->sent_ns && !slot->again ? slot->sent_ns + timeout : now;
+		uint64_t at = slot->sends && !slot->again ? slot->sent_ns + timeout : now;
 		due = at < due ? at : due;
 	}
 	return due;
@@ -144,7 +144,7 @@ static void hurry(struct udp_sender *s, uint32_t newest, uint64_t newest_sent)
 {
 	for (uint32_t seq = s->first; seq != newest; seq++) {
 		struct udp_slot *slot = slot_of(s, seq);
-		if (!slot->acked && slot->sent_ns && slot->sent_ns < newest_sent)
+		if (!slot->acked && slot->sends && slot->sent_ns < newest_sent)
 			slot->again = 1;
 	}
 }
@@ -166,7 +166,7 @@ int udp_sender_ack(struct udp_sender *s, uint64_t now, const struct udp_ack *ack
 	if (done > under_way) /* an old one, and that may be as old as the replay window; or nonsense */
 		return (int32_t)(ack->next - s->first) < 0 ? 0 : -EBADMSG;
 	for (; s->first != ack->next; s->first++) {
-		if (!slot_of(s, s->first)->sent_ns)
+		if (!slot_of(s, s->first)->sends)
 			return -EBADMSG;
 		acknowledge(s, slot_of(s, s->first), now);
 	}
@@ -176,20 +176,21 @@ int udp_sender_ack(struct udp_sender *s, uint64_t now, const struct udp_ack *ack
 		uint32_t seq = ack->next + 1 + i;
 		if (!(ack->beyond >> i & 1))
 			continue;
-		if (seq - s->first >= s->next - s->first || !slot_of(s, seq)->sent_ns)
+		if (seq - s->first >= s->next - s->first || !slot_of(s, seq)->sends)
 			return -EBADMSG;
 		acknowledge(s, slot_of(s, seq), now);
 		newest = seq;
 		newest_sent = slot_of(s, seq)->sent_ns;
 	}
-	if (newest_sent)
+	if (newest != s->first)
 		hurry(s, newest, newest_sent);
 	return 0;
 }
 
-uint64_t udp_sender_stuck_since(const struct udp_sender *s)
+bool udp_sender_stuck(const struct udp_sender *s, uint64_t now, uint64_t ns)
 {
-	return s->first == s->next ? 0 : slot_of(s, s->first)->first_ns;
+	const struct udp_slot *oldest = slot_of(s, s->first);
+	return s->first != s->next && oldest->sends && now - oldest->first_ns > ns;
 }
 
 /* ---- receiver ---- */

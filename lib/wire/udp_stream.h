@@ -23,10 +23,10 @@ void udp_rtt_take(struct udp_rtt *rtt, uint64_t ns);
 uint64_t udp_rtt_timeout(const struct udp_rtt *rtt);
 
 struct udp_slot {                   /* one segment on its way */
-	uint64_t sent_ns;           /* last; 0 = not yet */
-	uint64_t first_ns;          /* when it went out first */
+	uint64_t sent_ns, first_ns; /* last, and first; any time of the clock, 0 too */
 	uint16_t bytes, flags;
-	uint8_t acked, sends, again;
+	uint8_t acked, again;
+	uint8_t sends;              /* 0 = not sent yet */
 	unsigned char data[UDP_PIECE];
 };
 
@@ -54,8 +54,8 @@ uint64_t udp_sender_due(const struct udp_sender *s, uint64_t now);
 /* -EBADMSG: acknowledges what was never sent. */
 int udp_sender_ack(struct udp_sender *s, uint64_t now, const struct udp_ack *ack);
 static inline bool udp_sender_idle(const struct udp_sender *s) { return s->first == s->next; }
-/* Since when the oldest segment has been going out in vain; 0 none has. */
-uint64_t udp_sender_stuck_since(const struct udp_sender *s);
+/* Has the oldest segment been going out in vain for more than `ns`? */
+bool udp_sender_stuck(const struct udp_sender *s, uint64_t now, uint64_t ns);
 
 struct udp_kept { uint16_t bytes, flags; uint8_t there; unsigned char data[UDP_PIECE]; };
 struct udp_receiver {

@@ -205,6 +205,33 @@ static void take_all(struct udp_receiver *r, unsigned *got)
 	cr_assert_eq(rc, 0);
 }
 
+/* A clock that begins at 0 is a clock as any other. */
+Test(udp_wire, what_went_out_at_time_zero_has_gone_out)
+{
+	struct udp_sender s;
+	unsigned char d[UDP_DATA_ROOM], message[UDP_PIECE * 3] = { 0 };
+	cr_assert_eq(udp_sender_init(&s, 4), 0);
+	cr_assert_eq(udp_sender_put(&s, NULL, 0, message, sizeof(message)), 0);
+	cr_assert_not(udp_sender_stuck(&s, 5, 1), "it has not gone out yet");
+	for (int i = 0; i < 3; i++) {
+		struct udp_writer w = { d, 0, sizeof(d) };
+		cr_assert(udp_sender_next(&s, 0, &w));
+	}
+	struct udp_writer w = { d, 0, sizeof(d) };
+	cr_assert_not(udp_sender_next(&s, 0, &w), "again at once, and for ever");
+	cr_assert_eq(udp_sender_due(&s, 0), UDP_RTO_FIRST_NS);
+	cr_assert_not(udp_sender_stuck(&s, 5, 5));
+	cr_assert(udp_sender_stuck(&s, 6, 5));
+	cr_assert(udp_sender_next(&s, UDP_RTO_FIRST_NS, &w));
+	cr_assert(udp_sender_stuck(&s, 6, 5), "since it went out first");
+	struct udp_ack ack = { 1, 1 };
+	cr_assert_eq(udp_sender_ack(&s, UDP_RTO_FIRST_NS, &ack), 0);
+	ack = (struct udp_ack){ 3, 0 };
+	cr_assert_eq(udp_sender_ack(&s, UDP_RTO_FIRST_NS, &ack), 0);
+	cr_assert(udp_sender_idle(&s));
+	udp_sender_free(&s);
+}
+
 Test(udp_wire, messages_arrive_in_order_and_once_over_a_bad_network, .timeout = 60)
 {
 	static struct way there = { .seed = 12345, .loss = 30 }, back = { .seed = 54321, .loss = 30 };
