@@ -164,9 +164,9 @@ static int remote_grant(struct session *s, uint32_t owner)
 	const struct directory_owner *o = &view->owners[owner];
 	uint64_t longest = UDP_COMMIT_HEAD + 8 + 4ull * o->group_count;
 	for (uint32_t g = o->first_group; g < o->first_group + o->group_count; g++) {
-		uint64_t n = UDP_COMMIT_HEAD + DSM_SLOT_HEADER + view->groups[g].payload_bytes;
-		if (n > longest && n <= UDP_SLOT_MAX)
-			longest = n;
+		uint64_t n = DSM_SLOT_HEADER + view->groups[g].payload_bytes;
+		if (n <= UDP_SLOT_MAX && UDP_COMMIT_HEAD + n > longest)
+			longest = UDP_COMMIT_HEAD + n;
 	}
 	udp_receiver_free(&p->commits);
 	if (udp_receiver_init(&p->commits, longest))

@@ -339,6 +339,54 @@ Test(udp_engine, places_are_counted)
 	dsm_detach(&a);
 }
 
+/* The longest slot that a read takes is one that a commit takes, and not a cell more. */
+static int commit_longest(uint32_t numbers)
+{
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	struct dsm_group_spec group = { "sensors", "longest", "", 2, 0, true };
+	struct dsm_cell_spec bytes = { "longest", "data", "", "", DSM_BYTES, 1u << 20, 0, 0, 0, -1 };
+	struct dsm_cell_spec more = { "longest", "more", "", "", DSM_F64_ARRAY, numbers, 0, 0, 0, -1 };
+	struct dsm_cell_spec number = { "longest", "n", "", "", DSM_U64, 0, 0, 0, 0, -1 };
+	struct dsm_value v = { .type = DSM_U64, .u64 = 5 };
+	struct dsm_table *table;
+	struct dsm *dsm;
+	struct dsm_cell cell;
+	struct dsm_sample s;
+	char name[64];
+	ok(fixture_table_of(FIXTURE_NETWORK, &table));
+	ok(dsm_table_group(table, &group));
+	ok(dsm_table_cell(table, &bytes));
+	ok(dsm_table_cell(table, &more));
+	ok(dsm_table_cell(table, &number));
+	snprintf(name, sizeof(name), "longest-%d", (int)getpid());
+	opts.name = name;
+	opts.udp = address;
+	ok(dsm_engine_open(table, &opts, &engine));
+	dsm_table_free(&table);
+	ok(attach(-1, "sensors", &dsm));
+	ok(dsm_cell(dsm, "longest.n", &cell));
+	int rc = dsm_begin(dsm, 0);
+	if (rc == 0)
+		rc = dsm_set(dsm, cell, &v);
+	rc = rc ? rc : dsm_commit(dsm, NULL);
+	if (rc == 0) {
+		ok(dsm_read(dsm, cell, &s));
+		cr_assert_eq(s.value.u64, 5);
+	}
+	cr_assert_eq(reattached(dsm), 0, "the session ended");
+	dsm_detach(&dsm);
+	ok(dsm_engine_close(&engine));
+	return rc;
+}
+
+Test(udp_engine, the_longest_group_is_the_same_for_reads_and_commits)
+{
+	ok(commit_longest(500));
+	ok(commit_longest(501));
+	ok(commit_longest(502)); /* 1052632 bytes of payload, 1 MiB and 4096 with the slot's header */
+	fails(commit_longest(503), -EMSGSIZE);
+}
+
 /* It says no good-bye; the engine frees its place, and its role is dead. */
 Test(udp_engine, a_client_that_vanishes_is_forgotten)
 {
