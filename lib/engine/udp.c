@@ -28,6 +28,14 @@ struct udp_peer *udp_find(struct udp_server *u, uint32_t name)
 	return p && p->name == name ? p : NULL;
 }
 
+bool udp_is_full(const struct dsm_engine *e)
+{
+	uint32_t network = 0, max = e->options.max_clients;
+	for (const struct session *s = e->sessions; s; s = s->next)
+		network += s->ops->network;
+	return e->session_count >= max || network >= max - max / 4;
+}
+
 int udp_place(struct udp_server *u, struct udp_peer *peer)
 {
 	for (uint32_t i = 0; i < u->room; i++) {

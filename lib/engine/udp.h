@@ -94,6 +94,9 @@ void udp_path_text(const struct udp_path *path, char *text, size_t size);
 /* ---- udp.c ---- */
 /* The peer of a name, or NULL. */
 struct udp_peer *udp_find(struct udp_server *u, uint32_t name);
+/* Are all places taken that a network may have? It has no users to count by, so it leaves a quarter of
+ * them to those of this machine. */
+bool udp_is_full(const struct dsm_engine *e);
 /* A place and a name for it. -EUSERS. */
 int udp_place(struct udp_server *u, struct udp_peer *peer);
 void udp_forget(struct udp_server *u, struct udp_peer *peer);

@@ -191,7 +191,7 @@ void udp_on_init(struct dsm_engine *e, const struct udp_path *from, const unsign
 	}
 	if (u->ending) {
 		udp_refuse(u, from, m.client, UDP_CAUSE_ENDING);
-	} else if (e->session_count >= e->options.max_clients) {
+	} else if (udp_is_full(e)) {
 		udp_refuse(u, from, m.client, UDP_CAUSE_FULL);
 		udp_refused(e, COUNTER_REFUSED_FULL, from, "the engine has all the clients it takes");
 	} else if (find_key(u, &m, &key)) {

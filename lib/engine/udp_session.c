@@ -227,9 +227,24 @@ const struct session_ops udp_ops = {
 
 /* ---- what comes in ---- */
 
+/* Many may have shaken hands while one place was left: the place is counted when it is taken. */
+static int turn_away(struct dsm_engine *e, struct udp_peer *p)
+{
+	struct udp_voice v;
+	struct udp_close m = { -EUSERS };
+	udp_refused(e, COUNTER_REFUSED_FULL, &p->control_path, "the engine has all the clients it takes");
+	udp_voice_begin(&v, e->udp, &p->control, &p->control_path);
+	udp_put_close(&v.w, &m);
+	udp_voice_send(&v);
+	udp_forget(e->udp, p);
+	return -EUSERS;
+}
+
 /* A sealed datagram: the client has the key, and is at this address. */
 static int prove(struct dsm_engine *e, struct udp_peer *p, uint64_t now)
 {
+	if (udp_is_full(e))
+		return turn_away(e, p);
 	if (udp_sender_init(&p->sender, UDP_QUEUE) || udp_receiver_init(&p->receiver, CONTROL_MAX))
 		return -ENOMEM;
 	p->session = (struct session){ .ops = &udp_ops, .engine = e, .uid = (uint32_t)-1 };

@@ -58,6 +58,7 @@ static int on_frame(struct transport_conn *conn, const struct udp_frame *f, uint
 	struct udp_segment segment;
 	struct udp_ack ack;
 	struct udp_pulse pulse;
+	struct udp_close close;
 	int rc = 0;
 	switch (f->type) {
 	case UDP_SEGMENT:
@@ -73,6 +74,8 @@ static int on_frame(struct transport_conn *conn, const struct udp_frame *f, uint
 		return rc;
 	case UDP_CLOSE:
 		conn->ended = true; /* after what it said before */
+		if (udp_get_close(f, &close) == 0 && close.status == -EUSERS)
+			conn->full = true;
 		return 0;
 	default:
 		return 0;
@@ -242,6 +245,9 @@ static int udp_recv(struct transport_conn *conn, void *message, size_t room)
 		look_into(conn, message, n);
 		return (int)n;
 	}
+	if (conn->full && !conn->view)
+		return udp_lost(conn, -EUSERS), dsm__fail(-EUSERS, "udp: the engine at %s has all the "
+			"clients it takes", conn->peer);
 	if (conn->ended)
 		udp_lost(conn, -ECONNRESET);
 	judge(conn, now);

@@ -55,6 +55,7 @@ struct transport_conn {
 	uint32_t next_owner;        /* whose line is asked for next */
 	uint32_t *ages, age_count, age_next; /* groups whose newest seq is asked for */
 	bool ended, superseded;
+	bool full;                  /* ended because all places are taken */
 	uint64_t write_lost_ns;
 	/* what the slow path knows; written by it, read by anybody */
 	struct region_header header;

@@ -128,26 +128,37 @@ static void shake_hands(struct client *c)
 	c->data.bit = UDP_FLOW_BIT;
 }
 
-/* As owner of "sensors". */
-static void come_in(struct client *c)
+static void connect_to(struct client *c)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 		.sin_port = htons((uint16_t)port) };
-	unsigned char message[512];
-	struct control_writer w;
-	struct control_reader r;
-	struct control_hello hello = { .control_version = DSM_CONTROL_VERSION,
-		.layout_version = DSM_LAYOUT_VERSION, .owner = "sensors", .program = "hostile" };
 	memset(c, 0, sizeof(*c));
 	c->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	cr_assert_eq(connect(c->fd, (void *)&to, sizeof(to)), 0);
 	shake_hands(c);
+}
+
+static void say_hello(struct client *c, const char *owner)
+{
+	unsigned char message[512];
+	struct control_writer w;
+	struct control_hello hello = { .control_version = DSM_CONTROL_VERSION,
+		.layout_version = DSM_LAYOUT_VERSION, .program = "hostile" };
+	snprintf(hello.owner, sizeof(hello.owner), "%s", owner);
 	memset(hello.client_id, rand(), sizeof(hello.client_id));
 	control_begin(&w, message, sizeof(message), CONTROL_HELLO);
 	control_put_hello(&w, &hello);
 	say_segment(c, false, message, control_end(&w), UDP_FIRST | UDP_LAST);
-	for (int i = 0; i < 200 && !c->message_bytes; i++)
+	for (int i = 0; i < 200 && !c->message_bytes && !c->closed; i++)
 		listen_for(c, 50);
+}
+
+/* As owner of "sensors". */
+static void come_in(struct client *c)
+{
+	struct control_reader r;
+	connect_to(c);
+	say_hello(c, "sensors");
 	ok(control_open(&r, c->message, c->message_bytes));
 	ok(control_get_welcome(&r, &c->welcome));
 	ok(c->welcome.status);
@@ -363,4 +374,34 @@ Test(udp_hostile, nonsense_ends_the_session)
 	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_SEQ, .index = 0 }), 0);
 	cr_assert_not(c.closed);
 	close(c.fd);
+}
+
+/* ---- places ---- */
+
+#define CROWD 8u
+
+/* All shake hands before the first of them takes a place. */
+Test(udp_hostile, a_crowd_takes_no_more_places_than_there_are)
+{
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	static char name[64], address[32];
+	static struct client crowd[CROWD];
+	struct dsm_engine *small;
+	unsigned in = 0, out = 0, before = port++;
+	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	opts.udp = address;
+	opts.max_clients = 4;
+	ok(fixture_engine_of(FIXTURE_NETWORK, &opts, name, &small));
+	for (unsigned i = 0; i < CROWD; i++)
+		connect_to(&crowd[i]);
+	for (unsigned i = 0; i < CROWD; i++) {
+		say_hello(&crowd[i], "");
+		in += crowd[i].message_bytes != 0;
+		out += crowd[i].closed;
+		close(crowd[i].fd);
+	}
+	cr_assert_eq(in, 3, "%u of 4 places: the last quarter is this machine's", in);
+	cr_assert_eq(out, CROWD - 3);
+	ok(dsm_engine_close(&small));
+	port = before;
 }
