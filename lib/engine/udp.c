@@ -286,7 +286,13 @@ static bool still_valid(const struct keys *keys, const struct key *key)
 	return k && k->role == key->role && strcmp(k->owner, key->owner) == 0;
 }
 
-/* Under lock. Who has a key that is no more is cut off; the others notice nothing of it. */
+static bool may_stay(const struct udp_server *u, const struct udp_peer *p)
+{
+	return p->has_key ? still_valid(u->keys, &p->key) : u->auth_none;
+}
+
+/* Under lock. Who has a key that is no more, or none where keys are needed now, is cut off; the
+ * others notice nothing of it. */
 int udp_reload_keys(struct dsm_engine *e)
 {
 	struct udp_server *u = e->udp;
@@ -300,9 +306,11 @@ int udp_reload_keys(struct dsm_engine *e)
 		return rc;
 	struct keys *old = u->keys;
 	u->keys = fresh;
+	/* once there are keys they are needed: taking the last one away lets nobody in */
+	u->auth_none = e->options.auth_none || (u->auth_none && !for_clients(fresh));
 	for (uint32_t i = 0; i < u->room; i++) {
 		struct udp_peer *p = u->peers[i];
-		if (!p || !p->has_key || still_valid(fresh, &p->key))
+		if (!p || may_stay(u, p))
 			continue;
 		region_count(e->region, COUNTER_REFUSED_KEY, 1);
 		if (p->proven && !p->closing)

@@ -219,6 +219,31 @@ Test(udp_engine, keys_change_and_who_has_a_valid_one_notices_nothing)
 	dsm_detach(&stays);
 }
 
+/* Served at loopback without keys; then keys come. */
+Test(udp_engine, keys_that_come_later_are_needed_from_then_on)
+{
+	struct dsm *keyless, *late;
+	int fd = open(engine_file, O_WRONLY | O_TRUNC);
+	dprintf(fd, "device:7 knobs 000102030405060708090a0b0c0d0e0f\n"); /* opens nothing to clients */
+	close(fd);
+	ok(open_engine(address, engine_file, false, 0));
+	ok(attach(-1, "operator", &keyless));
+	ok(dsm_engine_reload_keys(engine));
+	cr_assert_not(is_lost(keyless));
+	write_keys(engine_file, 1u << READ | 1u << OPERATOR);
+	ok(dsm_engine_reload_keys(engine));
+	until(is_lost(keyless));
+	fails(attach(-1, "operator", &late), -EACCES);
+	until(attach(OPERATOR, "operator", &late) == 0); /* the role is free when the other's end is */
+	dsm_detach(&late);
+	fd = open(engine_file, O_WRONLY | O_TRUNC);
+	dprintf(fd, "device:7 knobs 000102030405060708090a0b0c0d0e0f\n");
+	close(fd);
+	ok(dsm_engine_reload_keys(engine));
+	fails(attach(-1, NULL, &late), -EACCES);
+	dsm_detach(&keyless);
+}
+
 Test(udp_engine, without_keys_it_must_be_said_or_be_this_machine_only)
 {
 	struct dsm *dsm;
