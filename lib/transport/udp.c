@@ -34,7 +34,8 @@ static void take_pulse(struct transport_conn *conn, const struct udp_pulse *p)
 {
 	if (!conn->view || p->generation != conn->header.generation)
 		return;
-	atomic_store_explicit(&conn->header.heartbeat, p->heartbeat, memory_order_relaxed);
+	if (p->heartbeat > atomic_load_explicit(&conn->header.heartbeat, memory_order_relaxed))
+		atomic_store_explicit(&conn->header.heartbeat, p->heartbeat, memory_order_relaxed);
 	atomic_store_explicit(&conn->header.state, p->state, memory_order_relaxed);
 	for (uint32_t i = 0; i < p->owners && i + p->first_owner < conn->view->owner_count; i++) {
 		struct owner_line *line = &conn->lines[p->first_owner + i];
@@ -53,7 +54,7 @@ static void take_pulse(struct transport_conn *conn, const struct udp_pulse *p)
 	}
 }
 
-static int on_frame(struct transport_conn *conn, const struct udp_frame *f, uint64_t now)
+static int on_frame(struct transport_conn *conn, const struct udp_frame *f, bool newest, uint64_t now)
 {
 	struct udp_segment segment;
 	struct udp_ack ack;
@@ -69,7 +70,7 @@ static int on_frame(struct transport_conn *conn, const struct udp_frame *f, uint
 		return rc ? rc : udp_sender_ack(&conn->sender, now, &ack);
 	case UDP_PULSE:
 		rc = udp_get_pulse(f, &pulse);
-		if (rc == 0)
+		if (rc == 0 && newest) /* one that was overtaken on the way would set things back */
 			take_pulse(conn, &pulse);
 		return rc;
 	case UDP_CLOSE:
@@ -101,7 +102,7 @@ static void on_datagram(struct transport_conn *conn, unsigned char *d, size_t n,
 	atomic_store_explicit(&conn->silent, false, memory_order_relaxed);
 	int rc = 0;
 	while (rc == 0 && (rc = udp_next_frame(&at, end, &f)) == 1)
-		rc = on_frame(conn, &f, now);
+		rc = on_frame(conn, &f, newest, now);
 	if (rc)
 		udp_lost(conn, rc);
 }
