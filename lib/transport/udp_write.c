@@ -174,10 +174,10 @@ int udp_publish(struct transport_conn *conn, uint32_t group, const struct check_
 static int put_step(struct transport_conn *conn, uint64_t step, const uint32_t *groups, uint32_t n)
 {
 	unsigned char body[8 + 4 * STEP_GROUPS];
-	int rc = unstage(conn, UDP_COMMIT_SLOT);
-	if (n > STEP_GROUPS)
+	if (n > STEP_GROUPS) /* before anything more leaves; what is staged goes with the next commit */
 		return dsm__fail(-E2BIG, "owner \"%s\": a step of %u groups; udp takes %u",
 			view_text(conn->view, own(conn)->name), n, STEP_GROUPS);
+	int rc = unstage(conn, UDP_COMMIT_SLOT);
 	le_put(body, step, 8);
 	for (uint32_t i = 0; i < n; i++)
 		le_put(body + 8 + 4 * i, groups[i], 4);
