@@ -9,6 +9,7 @@
 #include "wire/le.h"
 
 #define COPIES 4u                   /* tries to find a slot standing still */
+#define STEP_JUMP_MAX ((uint64_t)1 << 20)
 
 /* ---- reads ---- */
 
@@ -163,6 +164,22 @@ static bool is_own(const struct region *r, const struct udp_peer *p, uint32_t gr
 	return group < r->view.group_count && r->view.groups[group].owner == p->session.owner;
 }
 
+/* Steps go up, and by no more than an owner can have failed at: one near the end of the numbers
+ * would leave none to who has the role next. */
+static bool step_fits(const struct region *r, const struct udp_peer *p, uint64_t step)
+{
+	const struct directory_owner *o = &r->view.owners[p->session.owner];
+	uint64_t done = step_load((const void *)(r->base + o->bank_offset), r->generation, o->flags & OWNER_NETWORK);
+	return step != STEP_TORN && (done == STEP_TORN || (step > done && step - done <= STEP_JUMP_MAX));
+}
+
+/* Above the newest, and not by more than the ring holds: as for steps. */
+static bool seq_fits(const struct ring *ring, uint64_t seq)
+{
+	uint64_t newest = atomic_load_explicit(ring->pulse, memory_order_relaxed);
+	return seq > newest && seq - newest <= (uint64_t)ring->mask + 1;
+}
+
 static int write_slot(struct region *r, const struct udp_peer *p, uint32_t group, const uint64_t *slot,
 	size_t bytes, uint64_t *step)
 {
@@ -176,8 +193,7 @@ static int write_slot(struct region *r, const struct udp_peer *p, uint32_t group
 		return -EMSGSIZE;
 	if (f.epoch_length != slot_epoch_length(ring, epoch))
 		return (uint32_t)f.epoch_length == epoch ? -EBADMSG : -EOWNERDEAD;
-	if (f.seq <= atomic_load_explicit(ring->pulse, memory_order_relaxed) || f.seq == UINT64_MAX ||
-	    slot[4] != slot_check(ring, &f, payload))
+	if (!seq_fits(ring, f.seq) || !step_fits(r, p, f.step) || slot[4] != slot_check(ring, &f, payload))
 		return -EBADMSG;
 	slot_publish(ring, &f, payload);
 	*step = f.step;
@@ -194,7 +210,7 @@ static int end_step(struct region *r, const struct udp_peer *p, const unsigned c
 		if (!is_own(r, p, (uint32_t)le_get(body + 8 + 4 * i, 4)))
 			return -EPERM;
 	uint64_t step = le_get(body, 8);
-	if (step == STEP_TORN)
+	if (!step_fits(r, p, step))
 		return -EBADMSG;
 	region_complete(r, p->session.owner, step);
 	for (size_t i = 0; i < n; i++) {
@@ -220,8 +236,6 @@ int udp_serve_commit(struct dsm_engine *e, struct udp_peer *p, const void *messa
 	if (rc)
 		return rc;
 	if (m.kind == UDP_COMMIT_BOTH) {
-		if (step == STEP_TORN)
-			return -EBADMSG;
 		region_complete(r, p->session.owner, step);
 		region_wake(r, &m.group, 1);
 	}

@@ -190,7 +190,8 @@ TestSuite(udp_hostile, .init = set_up, .fini = tear_down, .timeout = 120);
 
 /* ---- commits ---- */
 
-struct forged { uint32_t group, epoch; uint64_t seq; uint8_t kind; bool bad_check; uint64_t number; size_t words; };
+struct forged { uint32_t group, epoch; uint64_t seq; uint8_t kind; bool bad_check; uint64_t number; size_t words;
+	uint64_t step; /* 0: as seq */ };
 
 static uint32_t group_index(const char *name)
 {
@@ -202,13 +203,13 @@ static uint32_t group_index(const char *name)
 /* sensors.a: two f64 cells, 4 words of payload. */
 static struct forged honest(struct client *c)
 {
-	return (struct forged){ group_index("sensors.a"), c->welcome.epoch, 1, UDP_COMMIT_BOTH, false, c->number + 1, 4 };
+	return (struct forged){ group_index("sensors.a"), c->welcome.epoch, 1, UDP_COMMIT_BOTH, false, c->number + 1, 4, 0 };
 }
 
 static int32_t commit(struct client *c, const struct forged *f, double x)
 {
 	uint64_t message[2 + 5 + GROUP_WORDS] = { 0 }, *slot = message + 2;
-	struct check_fields fields = { f->seq, f->epoch | (uint64_t)f->words * 8 << 32, 1000, f->seq };
+	struct check_fields fields = { f->seq, f->epoch | (uint64_t)f->words * 8 << 32, 1000, f->step ? f->step : f->seq };
 	uint64_t before = c->committed.number;
 	slot[0] = fields.seq;
 	slot[1] = fields.epoch_length;
@@ -248,7 +249,8 @@ Test(udp_hostile, an_honest_commit_by_hand_is_taken)
 
 Test(udp_hostile, forged_commits_change_nothing)
 {
-	static const int32_t expected[] = { -EPERM, -EOWNERDEAD, -EBADMSG, -EBADMSG, -EBADMSG, -EBADMSG, -EMSGSIZE, -EPERM };
+	static const int32_t expected[] = { -EPERM, -EOWNERDEAD, -EBADMSG, -EBADMSG, -EBADMSG, -EBADMSG, -EMSGSIZE, -EPERM,
+		-EBADMSG, -EBADMSG, -EBADMSG, -EBADMSG };
 	for (unsigned i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
 		struct client c;
 		come_in(&c);
@@ -262,6 +264,10 @@ Test(udp_hostile, forged_commits_change_nothing)
 		case 5: f.seq = UINT64_MAX; break;
 		case 6: f.words = 5; break;
 		case 7: f.group = 0xffffffff; break;
+		case 8: f.step = UINT64_MAX; break;
+		case 9: f.step = UINT64_MAX; f.kind = UDP_COMMIT_SLOT; break;
+		case 10: f.step = UINT64_MAX - 1; break;
+		case 11: f.seq = 1000; break; /* beyond what the ring holds */
 		}
 		cr_assert_eq(commit(&c, &f, 666), expected[i], "case %u: %d", i, c.committed.status);
 		f = honest(&c); /* and after that nothing of it is believed any more */
@@ -276,6 +282,21 @@ Test(udp_hostile, forged_commits_change_nothing)
 		cr_assert(c.closed);
 		close(c.fd);
 	}
+}
+
+Test(udp_hostile, a_step_does_not_go_back)
+{
+	struct client c;
+	come_in(&c);
+	struct forged f = honest(&c);
+	f.step = 7;
+	cr_assert_eq(commit(&c, &f, 7), 0);
+	f = honest(&c);
+	f.seq = 2;
+	f.step = 7;
+	cr_assert_eq(commit(&c, &f, 8), -EBADMSG);
+	cr_assert_eq(value(), 7);
+	close(c.fd);
 }
 
 Test(udp_hostile, a_message_that_is_too_long_ends_the_session)
