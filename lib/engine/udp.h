@@ -24,7 +24,7 @@
 #define UDP_DIRTY 64u
 #define UDP_SHAKES_MAX 64u          /* handshakes a tick: more are not heard, and come again */
 #define UDP_QUEUE 256u              /* segments to a client */
-#define UDP_TURN_MAX 65536u         /* bytes of answers to one datagram */
+#define UDP_TURN_MAX 65536u         /* bytes gone through to answer one datagram, but for its first question */
 
 /* Where a datagram came from, and at which address of this machine: answers leave from there. */
 struct udp_path { struct sockaddr_storage address; socklen_t bytes; struct in6_addr at; };
@@ -131,7 +131,7 @@ void udp_voice_begin(struct udp_voice *v, struct udp_server *u, struct udp_flow 
 void udp_voice_send(struct udp_voice *v);
 
 /* ---- udp_serve.c ---- */
-/* Answers one READ with at most *left bytes, which it takes them from. */
+/* Answers one READ if its work is within *left bytes, and takes it from there, also on an error. */
 void udp_serve_read(struct dsm_engine *e, const struct udp_read *m, struct udp_voice *v, size_t *left);
 void udp_serve_pulse(struct dsm_engine *e, const struct udp_ask *m, struct udp_voice *v);
 /* A message of an owner's data flow: 0, or a negative errno that stands in COMMITTED. */

@@ -112,12 +112,28 @@ static int answer_to(struct dsm_engine *e, const struct udp_read *m, uint64_t *s
 	return slot_bytes(e, m, seq);
 }
 
+/* Bytes that answering goes through at most, answered or not: to find a version may mean to check
+ * slot after slot. */
+static uint64_t work_of(const struct dsm_engine *e, const struct udp_read *m)
+{
+	const struct region *r = e->region;
+	if ((m->kind != UDP_READ_STEP && m->kind != UDP_READ_NEWEST) || m->index >= r->view.group_count)
+		return m->bytes;
+	const struct ring *ring = &r->rings[m->index];
+	uint64_t slots = m->kind == UDP_READ_STEP ? (uint64_t)ring->mask + 1 : ring->flags & RING_VERIFY ? 1 : 0;
+	return slots * (DSM_SLOT_HEADER + ring->payload_bytes) + m->bytes;
+}
+
 void udp_serve_read(struct dsm_engine *e, const struct udp_read *m, struct udp_voice *v, size_t *left)
 {
 	uint64_t seq = 0;
 	bool with_bytes = m->kind <= UDP_READ_STEP;
-	if (m->bytes > UDP_READ_MAX || m->bytes > *left)
-		return; /* asked for too much at once: it will come again */
+	uint64_t work = work_of(e, m);
+	/* asked for too much at once: it will come again. The first question of a datagram is answered
+	 * whatever its work */
+	if (m->bytes > UDP_READ_MAX || (work > *left && *left != UDP_TURN_MAX))
+		return;
+	*left -= work < *left ? work : *left;
 	struct udp_answer a = { .id = m->id };
 	a.status = answer_to(e, m, &seq);
 	a.seq = a.status && a.status != -EAGAIN ? 0 : seq;
@@ -125,7 +141,6 @@ void udp_serve_read(struct dsm_engine *e, const struct udp_read *m, struct udp_v
 		say(v, &a);
 		return;
 	}
-	*left -= m->bytes;
 	for (uint32_t at = 0; at < m->bytes; at += UDP_PIECE) {
 		a.offset = (m->kind == UDP_READ_BASE ? 0 : m->offset) + at;
 		a.bytes = (uint16_t)(m->bytes - at < UDP_PIECE ? m->bytes - at : UDP_PIECE);

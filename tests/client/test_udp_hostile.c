@@ -359,6 +359,26 @@ Test(udp_hostile, reads_reach_no_further_than_they_may)
 	close(c.fd);
 }
 
+/* Each makes the engine check whole slots of a mebibyte: one a datagram is answered. */
+Test(udp_hostile, questions_that_cost_much_are_answered_one_a_datagram)
+{
+	struct client c;
+	unsigned char d[UDP_DATAGRAM];
+	struct udp_writer w = udp_flow_begin(d);
+	struct udp_read m = { .kind = UDP_READ_STEP, .index = group_index("big"), .arg = 1 };
+	come_in(&c);
+	for (m.id = 1000; udp_put_read(&w, &m); m.id++)
+		;
+	cr_assert_gt(m.id, 1030);
+	say(&c, &c.data, &w, d);
+	for (int i = 0; i < 200 && c.answer.id == 0; i++)
+		listen_for(&c, 50);
+	cr_assert_eq(c.answer.id, 1000, "%u", c.answer.id);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_SEQ, .index = m.index }), 0);
+	cr_assert_not(c.closed);
+	close(c.fd);
+}
+
 static void ends_it(struct client *c)
 {
 	for (int i = 0; i < 100 && !c->closed; i++)
