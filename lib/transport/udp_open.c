@@ -29,8 +29,9 @@ static int fetch_base(struct transport_conn *conn, uint64_t offset, uint64_t byt
 		int rc = udp_ask(conn, &m, to + at, &seq);
 		if (rc == 0)
 			at += m.bytes;
-		else if (rc != -EAGAIN || clock_now(&clock_system) >= conn->deadline)
-			return dsm__fail(rc == -EAGAIN ? -ETIMEDOUT : -ECONNRESET, "udp: %s: got %llu of %llu bytes "
+		bool late = at < bytes && clock_now(&clock_system) >= conn->deadline; /* with answers, too */
+		if (late || (rc && rc != -EAGAIN))
+			return dsm__fail(late ? -ETIMEDOUT : -ECONNRESET, "udp: %s: got %llu of %llu bytes "
 				"of the table before the time was over or the connection lost", conn->peer,
 				(unsigned long long)at, (unsigned long long)bytes);
 		atomic_store_explicit(&conn->silent, false, memory_order_relaxed);
