@@ -11,6 +11,7 @@
 #include "wire/le.h"
 
 #define STUCK_NS UINT64_C(2000000000)   /* without any progress */
+#define PUSH_NS UINT64_C(10000000000)   /* with progress, but without an end */
 #define SLICE_NS UINT64_C(20000000)
 #define STEP_GROUPS 4096u               /* of a step of several groups */
 
@@ -89,12 +90,13 @@ static void send_due(struct transport_conn *conn, uint64_t now)
 /* Sends and listens until `segments` are free and all up to `number` is carried out. */
 static int push(struct transport_conn *conn, uint32_t segments, uint64_t number)
 {
-	uint64_t now = clock_now(&clock_system), moved = now;
+	uint64_t now = clock_now(&clock_system), start = now, moved = now;
 	uint32_t first = conn->commits.first;
 	while (udp_sender_room(&conn->commits) < segments || conn->committed < number) {
 		if (conn->refused)
 			return give_up(conn, conn->refused);
-		if (atomic_load_explicit(&conn->broken, memory_order_relaxed) || now - moved > STUCK_NS)
+		if (atomic_load_explicit(&conn->broken, memory_order_relaxed) || now - moved > STUCK_NS ||
+		    now - start > PUSH_NS)
 			return give_up(conn, -ETIMEDOUT);
 		send_due(conn, now);
 		uint64_t due = udp_sender_due(&conn->commits, now);
