@@ -18,7 +18,8 @@
 #define DATAGRAMS_A_PASS 256
 #define BYE_NS UINT64_C(100000000)      /* for the last message to leave */
 #define FENCED_NS UINT64_C(500000000)   /* for the news that a role was given away */
-#define SUSPECT_NS UINT64_C(100000000)  /* a RESET that nothing contradicts for so long is true */
+#define SUSPECT_NS UINT64_C(100000000)  /* a RESET that nothing contradicts for so long, and for */
+#define SUSPECT_TICKS 3u                /* so many ticks, is true */
 #define FIRST_ASK_MS 50u
 
 int udp_lost(struct transport_conn *conn, int error)
@@ -26,6 +27,20 @@ int udp_lost(struct transport_conn *conn, int error)
 	int none = 0;
 	atomic_compare_exchange_strong(&conn->broken, &none, error);
 	return -ENOTCONN;
+}
+
+static uint64_t ask_every_ns(const struct transport_conn *conn)
+{
+	return (conn->view ? conn->header.tick_ms : FIRST_ASK_MS) * UINT64_C(1000000);
+}
+
+/* Somebody says that the session is no more, and anybody may. The engine is asked at once. */
+static void suspect(struct transport_conn *conn, uint64_t now)
+{
+	if (conn->suspect_ns)
+		return;
+	conn->suspect_ns = now;
+	conn->asked_ns = now - ask_every_ns(conn);
 }
 
 /* ---- what comes ---- */
@@ -90,9 +105,8 @@ static void on_datagram(struct transport_conn *conn, unsigned char *d, size_t n,
 	struct udp_reset reset;
 	bool newest;
 	if (udp_get_reset(d, n, &reset) == 0) {
-		if (reset.session == conn->control.flow.to && reset.counter < conn->control.flow.counter &&
-		    !conn->suspect_ns)
-			conn->suspect_ns = now;
+		if (reset.session == conn->control.flow.to && reset.counter < conn->control.flow.counter)
+			suspect(conn, now);
 		return;
 	}
 	if (udp_flow_open(&conn->control.flow, d, n, &at, &end, &newest))
@@ -114,8 +128,8 @@ static void receive_all(struct transport_conn *conn, uint64_t now)
 		ssize_t n = recv(conn->control.fd, d, sizeof(d), 0);
 		if (n >= 0)
 			on_datagram(conn, d, (size_t)n, now);
-		else if (errno == ECONNREFUSED && !conn->suspect_ns)
-			conn->suspect_ns = now; /* an ICMP message, which anybody can make */
+		else if (errno == ECONNREFUSED)
+			suspect(conn, now); /* an ICMP message, which anybody can make */
 		else if (errno == EAGAIN)
 			return;
 	}
@@ -126,14 +140,9 @@ static void receive_all(struct transport_conn *conn, uint64_t now)
 static void send_control(struct transport_conn *conn, unsigned char *d, struct udp_writer *w)
 {
 	size_t n = w->size ? udp_flow_seal(&conn->control.flow, d, w) : 0;
-	if (n && send(conn->control.fd, d, n, MSG_NOSIGNAL) < 0 && errno == ECONNREFUSED && !conn->suspect_ns)
-		conn->suspect_ns = clock_now(&clock_system);
+	if (n && send(conn->control.fd, d, n, MSG_NOSIGNAL) < 0 && errno == ECONNREFUSED)
+		suspect(conn, clock_now(&clock_system));
 	*w = udp_flow_begin(d);
-}
-
-static uint64_t ask_every_ns(const struct transport_conn *conn)
-{
-	return (conn->view ? conn->header.tick_ms : FIRST_ASK_MS) * UINT64_C(1000000);
 }
 
 static void put_ask(struct transport_conn *conn, struct udp_writer *w, uint64_t now)
@@ -188,7 +197,8 @@ static int judge(struct transport_conn *conn, uint64_t now)
 	conn->pumped_ns = now;
 	if (now - conn->heard_ns > lease_ns)
 		atomic_store_explicit(&conn->silent, true, memory_order_relaxed);
-	if (conn->suspect_ns && now - conn->suspect_ns > SUSPECT_NS)
+	uint64_t ticks_ns = SUSPECT_TICKS * ask_every_ns(conn);
+	if (conn->suspect_ns && now - conn->suspect_ns > (ticks_ns > SUSPECT_NS ? ticks_ns : SUSPECT_NS))
 		return udp_lost(conn, -ECONNRESET);
 	if (now - conn->heard_ns > conn->idle_ms * UINT64_C(1000000))
 		return udp_lost(conn, -ETIMEDOUT);
