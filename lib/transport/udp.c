@@ -21,6 +21,7 @@
 #define SUSPECT_NS UINT64_C(100000000)  /* a RESET that nothing contradicts for so long, and for */
 #define SUSPECT_TICKS 3u                /* so many ticks, is true */
 #define FIRST_ASK_MS 50u
+#define FIRST_BEATS (UINT64_C(1) << 63) /* no beat of a handle is one of these */
 
 int udp_lost(struct transport_conn *conn, int error)
 {
@@ -151,6 +152,8 @@ static void put_ask(struct transport_conn *conn, struct udp_writer *w, uint64_t 
 	if (now - conn->asked_ns < ask_every_ns(conn))
 		return;
 	conn->asked_ns = now;
+	if (!m.beat && conn->welcome.header_bytes && conn->welcome.owner != DSM_NONE)
+		m.beat = FIRST_BEATS | ++conn->first_beats;
 	for (uint32_t i = 0; i < conn->age_count && m.groups < UDP_AGES_MAX; i++)
 		m.group[m.groups++] = conn->ages[(conn->age_next + i) % conn->age_count];
 	if (conn->age_count)
@@ -186,6 +189,14 @@ static void speak(struct transport_conn *conn, uint64_t now)
 			break;
 	}
 	set_timer(conn, now);
+}
+
+void udp_pump(struct transport_conn *conn)
+{
+	uint64_t now = clock_now(&clock_system);
+	receive_all(conn, now);
+	speak(conn, now);
+	conn->pumped_ns = now;
 }
 
 /* What time says: negative when the session is lost. */

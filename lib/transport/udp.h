@@ -51,7 +51,7 @@ struct transport_conn {
 	struct udp_receiver receiver;
 	uint64_t heard_ns, pumped_ns, asked_ns;
 	uint64_t suspect_ns;        /* somebody says that the session is no more; 0 = nobody */
-	uint64_t beat;
+	uint64_t beat, first_beats; /* the handle's; those of the attach, before the first of it */
 	uint32_t next_owner;        /* whose line is asked for next */
 	uint32_t *ages, age_count, age_next; /* groups whose newest seq is asked for */
 	bool ended, superseded;
@@ -106,6 +106,9 @@ int udp_dial(struct transport_conn *conn, const struct uri *uri, const struct tr
 
 /* ---- udp.c ---- */
 int udp_lost(struct transport_conn *conn, int error);
+/* What the control flow owes, while an attach asks for other things: a role that was granted has to
+ * show that it lives. Messages wait for recv. */
+void udp_pump(struct transport_conn *conn);
 
 /* ---- udp_open.c ---- */
 int udp_open(struct transport_conn *conn, const struct control_welcome *welcome,

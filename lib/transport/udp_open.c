@@ -35,6 +35,7 @@ static int fetch_base(struct transport_conn *conn, uint64_t offset, uint64_t byt
 				"of the table before the time was over or the connection lost", conn->peer,
 				(unsigned long long)at, (unsigned long long)bytes);
 		atomic_store_explicit(&conn->silent, false, memory_order_relaxed);
+		udp_pump(conn);
 	}
 	return 0;
 }
@@ -158,6 +159,7 @@ static int load_own(struct transport_conn *conn)
 	for (uint32_t first = 0; first < o->group_count;) {
 		uint32_t n = o->group_count - first < UDP_SEQS ? o->group_count - first : UDP_SEQS;
 		int rc = udp_ask_seqs(conn, o->first_group + first, n);
+		udp_pump(conn);
 		if (rc == -EAGAIN && clock_now(&clock_system) < conn->deadline)
 			continue;
 		if (rc)
