@@ -150,11 +150,21 @@ static bool is_near(const struct dsm *dsm)
 	return dsm->inproc || strcmp(dsm->uri.scheme, "shm") == 0;
 }
 
+/* A path that needs long for an attach needs as long for the next one. The caller's own loop is not
+ * held longer than it always was. */
+static uint32_t try_ms(const struct dsm *dsm)
+{
+	uint32_t given = dsm->options.flags & DSM_MANUAL ? 0 : dsm->options.attach_timeout_ms;
+	if (is_near(dsm))
+		return REATTACH_TRY_MS;
+	return given > REATTACH_FAR_MS ? given : REATTACH_FAR_MS;
+}
+
 /* One try, outside the lock: it may block. */
 static void try_again(struct dsm *dsm)
 {
 	struct link *link = NULL;
-	int rc = link_open(dsm, is_near(dsm) ? REATTACH_TRY_MS : REATTACH_FAR_MS, &link);
+	int rc = link_open(dsm, try_ms(dsm), &link);
 	pthread_mutex_lock(&dsm->lock);
 	if (rc == 0) {
 		slow_install(dsm, link);
