@@ -23,7 +23,7 @@ end
 
 local types = values { "INIT", "COOKIE", "RESP", "DATA", "REFUSE", "RESET" }
 local frame_types = values { "SEGMENT", "ACK", "READ", "ANSWER", "ASK", "PULSE", "WAIT", "NOTIFY",
-	"COMMITTED", "CLOSE" }
+	"COMMITTED", "CLOSE", "PROVE" }
 local causes = values { "version", "key", "full", "ending" }
 local kinds = values { "header and directory", "newest", "the slot of a seq", "newest up to a step",
 	"newest seq only", "last complete step" }
@@ -76,7 +76,7 @@ local f = {
 	pid = ProtoField.uint32("dsm.pid", "pid"),
 	value = ProtoField.uint64("dsm.value", "counter's value"),
 	since = ProtoField.uint64("dsm.since", "since"),
-	number = ProtoField.uint64("dsm.number", "commits carried out"),
+	number = ProtoField.uint64("dsm.number", "commits carried out, or what is to be said back"),
 	zero = ProtoField.bytes("dsm.zero", "zeros"),
 }
 for _, field in pairs(f) do
@@ -228,6 +228,14 @@ function read.CLOSE(tree, b)
 	end
 	tree:add_le(f.status, b(0, 4))
 	return errno_or_zero(b(0, 4)) or wrong(tree, b, "a status that is no errno")
+end
+
+function read.PROVE(tree, b)
+	if b:len() ~= 8 then
+		return wrong(tree, b, "a PROVE has 8 bytes")
+	end
+	tree:add_le(f.number, b(0, 8))
+	return true
 end
 
 -- Frames up to the end; returns their names.

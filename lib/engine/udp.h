@@ -29,6 +29,10 @@
 /* Where a datagram came from, and at which address of this machine: answers leave from there. */
 struct udp_path { struct sockaddr_storage address; socklen_t bytes; struct in6_addr at; };
 
+/* Where a flow's answers go. The host of a new one has to say a number back before it gets more bytes
+ * than came from it: a source address is easily made up. */
+struct udp_route { struct udp_path path; bool wanted; uint64_t number; size_t credit; };
+
 /* The other end of a session, also before it is one and while it has last words. */
 struct udp_peer {
 	struct session session;     /* first: they are cast into each other; in use when `proven` */
@@ -43,7 +47,8 @@ struct udp_peer {
 	uint8_t resp[UDP_DATAGRAM / 8];
 	uint64_t made_ns, heard_ns, ticked_ns;
 	struct udp_flow control, data;
-	struct udp_path control_path, data_path;
+	struct udp_route control_route, data_route;
+	struct udp_path home;       /* the last that was proven, by the cookie or a number */
 	struct udp_sender sender;
 	struct udp_receiver receiver;
 	/* an owner's commits */
@@ -89,6 +94,7 @@ unsigned char *udp_out(struct udp_server *u);
 void udp_out_done(struct udp_server *u, const struct udp_path *to, size_t bytes);
 void udp_out_flush(struct udp_server *u);
 bool udp_same_path(const struct udp_path *a, const struct udp_path *b);
+bool udp_same_host(const struct udp_path *a, const struct udp_path *b);
 void udp_path_text(const struct udp_path *path, char *text, size_t size);
 
 /* ---- udp.c ---- */
@@ -123,11 +129,11 @@ void udp_last_word(struct udp_server *u, struct udp_peer *peer);
 void udp_look(struct dsm_engine *e, struct udp_peer *peer);
 
 /* A datagram that is being filled. One at a time. */
-struct udp_voice { struct udp_server *u; struct udp_flow *flow; const struct udp_path *to;
+struct udp_voice { struct udp_server *u; struct udp_flow *flow; struct udp_route *to;
 	unsigned char *out; struct udp_writer w; };
 void udp_voice_begin(struct udp_voice *v, struct udp_server *u, struct udp_flow *flow,
-	const struct udp_path *to);
-/* Sends what is in it, if there is something; another begins. */
+	struct udp_route *to);
+/* Sends what is in it, if there is something and its host may get so much; another begins. */
 void udp_voice_send(struct udp_voice *v);
 
 /* ---- udp_serve.c ---- */

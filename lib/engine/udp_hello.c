@@ -53,7 +53,7 @@ static struct udp_peer *known(const struct udp_server *u, const struct udp_path 
 	for (uint32_t i = 0; i < u->room; i++) {
 		struct udp_peer *p = u->peers[i];
 		if (p && p->client == m->client && memcmp(p->ephemeral, m->message, EPHEMERAL) == 0 &&
-		    udp_same_path(&p->control_path, from))
+		    udp_same_path(&p->control_route.path, from))
 			return p;
 	}
 	return NULL;
@@ -63,7 +63,7 @@ static void answer(struct udp_server *u, struct udp_peer *p)
 {
 	struct udp_resp m = { .client = p->client };
 	memcpy(m.message, p->resp, UDP_HANDSHAKE);
-	udp_out_done(u, &p->control_path, udp_put_resp(udp_out(u), &m));
+	udp_out_done(u, &p->control_route.path, udp_put_resp(udp_out(u), &m));
 }
 
 /* Of those that never sealed anything the oldest goes. */
@@ -139,7 +139,7 @@ static void take(struct dsm_engine *e, const struct udp_path *from, const unsign
 	}
 	u->unproven++;
 	p->client = m->client;
-	p->control_path = p->data_path = *from;
+	p->control_route.path = p->data_route.path = p->home = *from;
 	p->made_ns = clock_now(e->clock);
 	memcpy(p->ephemeral, m->message, EPHEMERAL);
 	if (key) {

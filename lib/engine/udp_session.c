@@ -2,6 +2,7 @@
 /* One client over udp: what comes in its datagrams, what goes out to it, and the operations of a
  * session. */
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ static struct udp_peer *of(struct session *s)
 /* ---- what goes out ---- */
 
 void udp_voice_begin(struct udp_voice *v, struct udp_server *u, struct udp_flow *flow,
-	const struct udp_path *to)
+	struct udp_route *to)
 {
 	*v = (struct udp_voice){ .u = u, .flow = flow, .to = to, .out = udp_out(u) };
 	v->w = udp_flow_begin(v->out);
@@ -27,8 +28,11 @@ void udp_voice_send(struct udp_voice *v)
 {
 	if (v->w.size) {
 		size_t bytes = udp_flow_seal(v->flow, v->out, &v->w);
-		if (bytes)
-			udp_out_done(v->u, v->to, bytes);
+		bool may = bytes && (!v->to->wanted || bytes <= v->to->credit);
+		if (may && v->to->wanted)
+			v->to->credit -= bytes;
+		if (may) /* else it is lost, as any datagram may be */
+			udp_out_done(v->u, &v->to->path, bytes);
 	}
 	v->out = udp_out(v->u);
 	v->w = udp_flow_begin(v->out);
@@ -50,7 +54,7 @@ void udp_speak(struct udp_server *u, struct udp_peer *p, uint64_t now)
 {
 	struct udp_voice v;
 	p->dirty = false;
-	udp_voice_begin(&v, u, &p->control, &p->control_path);
+	udp_voice_begin(&v, u, &p->control, &p->control_route);
 	if (p->receiver.kept)
 		put_ack(&p->receiver, &v);
 	while (p->sender.slots) {
@@ -70,7 +74,7 @@ void udp_speak(struct udp_server *u, struct udp_peer *p, uint64_t now)
 		return;
 	p->owes_committed = false;
 	struct udp_committed done = { p->committed, p->refused };
-	udp_voice_begin(&v, u, &p->data, &p->data_path);
+	udp_voice_begin(&v, u, &p->data, &p->data_route);
 	if (p->may_commit)
 		put_ack(&p->commits, &v);
 	udp_put_committed(&v.w, &done);
@@ -83,7 +87,7 @@ void udp_last_word(struct udp_server *u, struct udp_peer *p)
 	struct udp_close m = { 0 };
 	if (!p->proven || !u->batch)
 		return;
-	udp_voice_begin(&v, u, &p->control, &p->control_path);
+	udp_voice_begin(&v, u, &p->control, &p->control_route);
 	udp_put_close(&v.w, &m);
 	udp_voice_send(&v);
 }
@@ -99,7 +103,7 @@ void udp_look(struct dsm_engine *e, struct udp_peer *p)
 	struct udp_newest m = { p->armed_group, seq };
 	p->armed = false;
 	e->udp->armed--;
-	udp_voice_begin(&v, e->udp, &p->data, &p->data_path);
+	udp_voice_begin(&v, e->udp, &p->data, &p->data_route);
 	udp_put_notify(&v.w, &m);
 	udp_voice_send(&v);
 }
@@ -144,7 +148,7 @@ static int remote_map(struct session *s, const struct control_map *m)
 
 static void remote_address(const struct session *s, char *text, size_t size)
 {
-	udp_path_text(&((const struct udp_peer *)s)->control_path, text, size);
+	udp_path_text(&((const struct udp_peer *)s)->control_route.path, text, size);
 }
 
 static int remote_allows(const struct session *s, unsigned what, const char *owner)
@@ -232,8 +236,8 @@ static int turn_away(struct dsm_engine *e, struct udp_peer *p)
 {
 	struct udp_voice v;
 	struct udp_close m = { -EUSERS };
-	udp_refused(e, COUNTER_REFUSED_FULL, &p->control_path, "the engine has all the clients it takes");
-	udp_voice_begin(&v, e->udp, &p->control, &p->control_path);
+	udp_refused(e, COUNTER_REFUSED_FULL, &p->control_route.path, "the engine has all the clients it takes");
+	udp_voice_begin(&v, e->udp, &p->control, &p->control_route);
 	udp_put_close(&v.w, &m);
 	udp_voice_send(&v);
 	udp_forget(e->udp, p);
@@ -349,6 +353,39 @@ static int on_data_frame(struct dsm_engine *e, struct udp_peer *p, const struct 
 	}
 }
 
+/* Who has the key may come from elsewhere: answers go there, few until the host has shown that it
+ * gets them. */
+static void came_from(struct udp_server *u, struct udp_peer *p, bool data, const struct udp_path *from,
+	size_t bytes)
+{
+	struct udp_route *r = data ? &p->data_route : &p->control_route;
+	struct udp_voice v;
+	if (!udp_same_path(&r->path, from)) {
+		r->wanted = !udp_same_host(&p->home, from);
+		r->credit = 0;
+		randombytes_buf(&r->number, sizeof(r->number));
+	}
+	r->path = *from;
+	if (!r->wanted)
+		return;
+	struct udp_prove m = { r->number };
+	r->credit += bytes;
+	udp_voice_begin(&v, u, data ? &p->data : &p->control, r);
+	udp_put_prove(&v.w, &m);
+	udp_voice_send(&v);
+}
+
+static int on_prove(struct udp_peer *p, struct udp_route *r, const struct udp_frame *f)
+{
+	struct udp_prove m;
+	int rc = udp_get_prove(f, &m);
+	if (rc || !r->wanted || m.number != r->number)
+		return rc;
+	r->wanted = false;
+	p->home = r->path;
+	return 0;
+}
+
 static void on_frames(struct dsm_engine *e, struct udp_peer *p, bool data, const unsigned char *at,
 	const unsigned char *end, uint64_t now)
 {
@@ -356,9 +393,11 @@ static void on_frames(struct dsm_engine *e, struct udp_peer *p, bool data, const
 	struct udp_frame f;
 	size_t left = UDP_TURN_MAX;
 	int rc = 0;
-	udp_voice_begin(&v, e->udp, data ? &p->data : &p->control, data ? &p->data_path : &p->control_path);
+	udp_voice_begin(&v, e->udp, data ? &p->data : &p->control, data ? &p->data_route : &p->control_route);
 	while (rc == 0 && (rc = udp_next_frame(&at, end, &f)) == 1) {
-		if (!data)
+		if (f.type == UDP_PROVE)
+			rc = on_prove(p, v.to, &f);
+		else if (!data)
 			rc = on_control_frame(e, p, &f, &v, now);
 		else
 			rc = p->session.greeted && !p->closing ? on_data_frame(e, p, &f, &v, &left) : 0;
@@ -404,7 +443,7 @@ void udp_on_data(struct dsm_engine *e, const struct udp_path *from, unsigned cha
 	if (rc || (e->udp->ending && !p->closing) || (!p->proven && prove(e, p, now)))
 		return;
 	p->heard_ns = now;
-	if (newest) /* who has the key may come from elsewhere */
-		*(data ? &p->data_path : &p->control_path) = *from;
+	if (newest)
+		came_from(e->udp, p, data, from, bytes);
 	on_frames(e, p, data, at, end, now);
 }

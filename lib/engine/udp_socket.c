@@ -109,16 +109,24 @@ int udp_socket_open(const char *address, int *fd, bool *loopback, char *bound, s
 	return rc;
 }
 
-bool udp_same_path(const struct udp_path *a, const struct udp_path *b)
+bool udp_same_host(const struct udp_path *a, const struct udp_path *b)
 {
 	const struct sockaddr_in *a4 = (const void *)&a->address, *b4 = (const void *)&b->address;
 	const struct sockaddr_in6 *a6 = (const void *)&a->address, *b6 = (const void *)&b->address;
 	if (a->address.ss_family != b->address.ss_family)
 		return false;
 	if (a->address.ss_family == AF_INET)
-		return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-	return a6->sin6_port == b6->sin6_port && a6->sin6_scope_id == b6->sin6_scope_id &&
+		return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	return a6->sin6_scope_id == b6->sin6_scope_id &&
 		memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+}
+
+bool udp_same_path(const struct udp_path *a, const struct udp_path *b)
+{
+	const struct sockaddr_in *a4 = (const void *)&a->address, *b4 = (const void *)&b->address;
+	const struct sockaddr_in6 *a6 = (const void *)&a->address, *b6 = (const void *)&b->address;
+	return udp_same_host(a, b) && (a->address.ss_family == AF_INET ? a4->sin_port == b4->sin_port :
+		a6->sin6_port == b6->sin6_port);
 }
 
 void udp_path_text(const struct udp_path *path, char *text, size_t size)

@@ -89,6 +89,10 @@ static int on_frame(struct transport_conn *conn, const struct udp_frame *f, bool
 		if (rc == 0 && newest) /* one that was overtaken on the way would set things back */
 			take_pulse(conn, &pulse);
 		return rc;
+	case UDP_PROVE:
+		rc = udp_get_prove(f, &conn->prove);
+		conn->owes_prove = rc == 0;
+		return rc;
 	case UDP_CLOSE:
 		conn->ended = true; /* after what it said before */
 		if (udp_get_close(f, &close) == 0 && close.status == -EUSERS)
@@ -175,6 +179,9 @@ static void speak(struct transport_conn *conn, uint64_t now)
 	unsigned char d[UDP_DATAGRAM];
 	struct udp_writer w = udp_flow_begin(d);
 	struct udp_ack ack;
+	if (conn->owes_prove)
+		udp_put_prove(&w, &conn->prove);
+	conn->owes_prove = false;
 	if (conn->receiver.owes) {
 		udp_receiver_ack(&conn->receiver, &ack);
 		udp_put_ack(&w, &ack);

@@ -56,6 +56,8 @@ struct transport_conn {
 	uint32_t *ages, age_count, age_next; /* groups whose newest seq is asked for */
 	bool ended, superseded;
 	bool full;                  /* ended because all places are taken */
+	bool owes_prove;
+	struct udp_prove prove;     /* to be said back */
 	uint64_t write_lost_ns;
 	/* what the slow path knows; written by it, read by anybody */
 	struct region_header header;

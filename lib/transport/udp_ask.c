@@ -66,12 +66,22 @@ static void take_notify(struct transport_conn *conn, const struct udp_newest *m)
 	conn->notified_seq = m->seq;
 }
 
+/* The engine wants to know that what it sends here comes to who asked for it. */
+static void say_back(struct transport_conn *conn, const struct udp_prove *m)
+{
+	unsigned char d[UDP_DATAGRAM];
+	struct udp_writer w = udp_flow_begin(d);
+	udp_put_prove(&w, m);
+	udp_data_send(conn, d, &w);
+}
+
 static int take_frame(struct transport_conn *conn, const struct udp_frame *f, struct udp_expect *x)
 {
 	struct udp_answer answer;
 	struct udp_newest newest;
 	struct udp_ack ack;
 	struct udp_committed committed;
+	struct udp_prove prove;
 	int rc = 0;
 	switch (f->type) {
 	case UDP_ANSWER:
@@ -83,6 +93,11 @@ static int take_frame(struct transport_conn *conn, const struct udp_frame *f, st
 		rc = udp_get_notify(f, &newest);
 		if (rc == 0)
 			take_notify(conn, &newest);
+		return rc;
+	case UDP_PROVE:
+		rc = udp_get_prove(f, &prove);
+		if (rc == 0)
+			say_back(conn, &prove);
 		return rc;
 	case UDP_ACK:
 		rc = udp_get_ack(f, &ack);

@@ -102,6 +102,7 @@ enum udp_frame_type {
 	UDP_NOTIFY = 8,     /* engine: it has */
 	UDP_COMMITTED = 9,  /* engine: how far commits were carried out */
 	UDP_CLOSE = 10,     /* both: this session ends */
+	UDP_PROVE = 11,     /* engine: say this back, from where it comes to; client: here it is */
 	UDP_FRAME_END
 };
 
@@ -153,6 +154,7 @@ struct udp_pulse {
 struct udp_wait { uint32_t group; uint64_t since; };
 struct udp_committed { uint64_t number; int32_t status; }; /* all up to `number`; status of the next */
 struct udp_close { int32_t status; };
+struct udp_prove { uint64_t number; };  /* random */
 
 /* Into the inside of a DATA. A frame that does not fit is left out whole: false. */
 struct udp_writer { unsigned char *data; size_t size, room; };
@@ -166,6 +168,7 @@ bool udp_put_wait(struct udp_writer *w, const struct udp_wait *m);
 bool udp_put_notify(struct udp_writer *w, const struct udp_newest *m);
 bool udp_put_committed(struct udp_writer *w, const struct udp_committed *m);
 bool udp_put_close(struct udp_writer *w, const struct udp_close *m);
+bool udp_put_prove(struct udp_writer *w, const struct udp_prove *m);
 
 /* One frame: data points into what was read. */
 struct udp_frame { uint8_t type; uint16_t bytes; const unsigned char *body; };
@@ -181,6 +184,7 @@ int udp_get_wait(const struct udp_frame *f, struct udp_wait *m);
 int udp_get_notify(const struct udp_frame *f, struct udp_newest *m);
 int udp_get_committed(const struct udp_frame *f, struct udp_committed *m);
 int udp_get_close(const struct udp_frame *f, struct udp_close *m);
+int udp_get_prove(const struct udp_frame *f, struct udp_prove *m);
 
 /* ---- commits: messages of the data flow's stream, client to engine ---- */
 #define UDP_COMMIT_HEAD 16u

@@ -297,6 +297,22 @@ int udp_get_close(const struct udp_frame *f, struct udp_close *m)
 	return 0;
 }
 
+bool udp_put_prove(struct udp_writer *w, const struct udp_prove *m)
+{
+	unsigned char *at = begin(w, UDP_PROVE, 8);
+	if (at)
+		le_put(at, m->number, 8);
+	return at != NULL;
+}
+
+int udp_get_prove(const struct udp_frame *f, struct udp_prove *m)
+{
+	if (!is(f, UDP_PROVE, 8))
+		return -EBADMSG;
+	m->number = le_get(f->body, 8);
+	return 0;
+}
+
 void udp_put_commit(unsigned char out[UDP_COMMIT_HEAD], const struct udp_commit *m)
 {
 	le_put(out, m->number, 8);

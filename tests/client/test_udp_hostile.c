@@ -37,6 +37,8 @@ struct client {
 	bool closed;                /* CLOSE or RESET came */
 	struct udp_committed committed;
 	struct udp_answer answer;
+	struct udp_prove prove;
+	size_t came;                /* bytes, of all datagrams */
 	unsigned char message[4096], piece[UDP_PIECE];
 	size_t message_bytes;
 };
@@ -55,6 +57,8 @@ static void take_frame(struct client *c, const struct udp_frame *f)
 		udp_get_committed(f, &c->committed);
 	} else if (f->type == UDP_ANSWER && udp_get_answer(f, &c->answer) == 0) {
 		memcpy(c->piece, c->answer.data, c->answer.bytes);
+	} else if (f->type == UDP_PROVE) {
+		udp_get_prove(f, &c->prove);
 	} else if (f->type == UDP_CLOSE) {
 		c->closed = true;
 	}
@@ -70,6 +74,7 @@ static void listen_for(struct client *c, int ms)
 	struct pollfd p = { c->fd, POLLIN, 0 };
 	while (poll(&p, 1, ms) == 1) {
 		ssize_t n = recv(c->fd, d, sizeof(d), 0);
+		c->came += n > 0 ? (size_t)n : 0;
 		if (n > 3 && d[3] == UDP_RESET)
 			c->closed = true;
 		if (n <= 0 || (udp_flow_open(&c->control, d, (size_t)n, &at, &end, &newest) &&
@@ -128,13 +133,21 @@ static void shake_hands(struct client *c)
 	c->data.bit = UDP_FLOW_BIT;
 }
 
-static void connect_to(struct client *c)
+static int socket_from(in_addr_t host)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 		.sin_port = htons((uint16_t)port) };
+	struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(host) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ok(bind(fd, (void *)&from, sizeof(from)));
+	ok(connect(fd, (void *)&to, sizeof(to)));
+	return fd;
+}
+
+static void connect_to(struct client *c)
+{
 	memset(c, 0, sizeof(*c));
-	c->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	cr_assert_eq(connect(c->fd, (void *)&to, sizeof(to)), 0);
+	c->fd = socket_from(INADDR_LOOPBACK);
 	shake_hands(c);
 }
 
@@ -379,6 +392,48 @@ Test(udp_hostile, questions_that_cost_much_are_answered_one_a_datagram)
 	close(c.fd);
 }
 
+/* Sends a READ of all that one may have; what came. */
+static size_t read_much(struct client *c, size_t *sent)
+{
+	unsigned char d[UDP_DATAGRAM];
+	struct udp_writer w = udp_flow_begin(d);
+	udp_put_read(&w, &(struct udp_read){ .id = 5, .kind = UDP_READ_BASE, .bytes = 2048 });
+	*sent += UDP_DATA_HEAD + w.size + NOISE_TAG;
+	say(c, &c->data, &w, d);
+	c->came = 0;
+	return listen_for(c, 200), c->came;
+}
+
+/* Who has a key and makes up a source address makes the engine send nobody more than came from there. */
+Test(udp_hostile, another_address_gets_little_until_it_has_shown_that_it_is_there)
+{
+	struct client c;
+	unsigned char d[UDP_DATAGRAM];
+	size_t sent = 0, came = 0;
+	come_in(&c);
+	cr_assert_gt(read_much(&c, &sent), 2048);
+	cr_assert_eq(c.prove.number, 0, "asked for at the address of the handshake");
+	close(c.fd);
+	c.fd = socket_from(INADDR_LOOPBACK + 1);
+	sent = 0;
+	for (int i = 0; i < 3; i++)
+		came += read_much(&c, &sent);
+	cr_assert_leq(came, sent);
+	cr_assert_neq(c.prove.number, 0);
+	struct udp_writer w = udp_flow_begin(d);
+	udp_put_prove(&w, &(struct udp_prove){ c.prove.number + 1 });
+	say(&c, &c.data, &w, d);
+	cr_assert_lt(read_much(&c, &sent), 1024, "any number will do");
+	w = udp_flow_begin(d);
+	udp_put_prove(&w, &c.prove);
+	say(&c, &c.data, &w, d);
+	for (int i = 0; i < 50 && read_much(&c, &sent) <= 2048; i++)
+		;
+	cr_assert_gt(c.came, 2048);
+	cr_assert_eq(ask(&c, (struct udp_read){ .kind = UDP_READ_SEQ }), 0);
+	close(c.fd);
+}
+
 static void ends_it(struct client *c)
 {
 	for (int i = 0; i < 100 && !c->closed; i++)
@@ -417,8 +472,6 @@ Test(udp_hostile, nonsense_ends_the_session)
 	close(c.fd);
 }
 
-/* ---- places ---- */
-
 #define CROWD 8u
 
 /* All shake hands before the first of them takes a place. */
@@ -428,8 +481,8 @@ Test(udp_hostile, a_crowd_takes_no_more_places_than_there_are)
 	static char name[64], address[32];
 	static struct client crowd[CROWD];
 	struct dsm_engine *small;
-	unsigned in = 0, out = 0, before = port++;
-	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	unsigned in = 0, out = 0;
+	snprintf(address, sizeof(address), "127.0.0.1:%u", ++port);
 	opts.udp = address;
 	opts.max_clients = 4;
 	ok(fixture_engine_of(FIXTURE_NETWORK, &opts, name, &small));
@@ -444,5 +497,4 @@ Test(udp_hostile, a_crowd_takes_no_more_places_than_there_are)
 	cr_assert_eq(in, 3, "%u of 4 places: the last quarter is this machine's", in);
 	cr_assert_eq(out, CROWD - 3);
 	ok(dsm_engine_close(&small));
-	port = before;
 }

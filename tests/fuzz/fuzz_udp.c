@@ -68,7 +68,7 @@ static void frame_again(const struct udp_frame *f)
 	union {
 		struct udp_segment segment; struct udp_ack ack; struct udp_read read; struct udp_answer answer;
 		struct udp_ask ask; struct udp_pulse pulse; struct udp_wait wait; struct udp_newest newest;
-		struct udp_committed committed; struct udp_close close;
+		struct udp_committed committed; struct udp_close close; struct udp_prove prove;
 	} m;
 	bool put = false;
 	switch (f->type) {
@@ -82,6 +82,7 @@ static void frame_again(const struct udp_frame *f)
 	case UDP_NOTIFY: put = !udp_get_notify(f, &m.newest) && udp_put_notify(&w, &m.newest); break;
 	case UDP_COMMITTED: put = !udp_get_committed(f, &m.committed) && udp_put_committed(&w, &m.committed); break;
 	case UDP_CLOSE: put = !udp_get_close(f, &m.close) && udp_put_close(&w, &m.close); break;
+	case UDP_PROVE: put = !udp_get_prove(f, &m.prove) && udp_put_prove(&w, &m.prove); break;
 	default: break;
 	}
 	if (put)

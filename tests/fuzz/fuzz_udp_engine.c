@@ -122,7 +122,7 @@ static uint32_t come_in(void)
 	must(p && udp_place(u, p) == 0);
 	u->unproven++;
 	p->client = CLIENT;
-	p->control_path = p->data_path = path;
+	p->control_route.path = p->data_route.path = p->home = path;
 	p->made_ns = clock_now(engine->clock);
 	p->control = (struct udp_flow){ .send.key = { 2 }, .receive.key = { 1 }, .to = CLIENT, .own = p->name };
 	p->data = p->control;

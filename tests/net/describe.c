@@ -149,12 +149,22 @@ static int close_frame(const struct udp_frame *f)
 	return 0;
 }
 
+static int prove_frame(const struct udp_frame *f)
+{
+	struct udp_prove m;
+	if (udp_get_prove(f, &m))
+		return -1;
+	add("PROVE number=%" PRIu64, m.number);
+	return 0;
+}
+
 static int frames(const uint8_t *bytes, size_t n)
 {
 	static int (*const readers[UDP_FRAME_END])(const struct udp_frame *) = {
 		[UDP_SEGMENT] = segment, [UDP_ACK] = ack, [UDP_READ] = read_frame, [UDP_ANSWER] = answer,
 		[UDP_ASK] = ask, [UDP_PULSE] = pulse, [UDP_WAIT] = wait_frame, [UDP_NOTIFY] = notify,
 		[UDP_COMMITTED] = committed, [UDP_CLOSE] = close_frame,
+		[UDP_PROVE] = prove_frame,
 	};
 	const unsigned char *at = bytes, *end = bytes + n;
 	struct udp_frame f;

@@ -99,6 +99,14 @@ Test(udp_wire, frames_come_back)
 	f = only(d, w.size);
 	cr_assert_eq(udp_get_committed(&f, &got), 0);
 	cr_assert(got.number == 77 && got.status == -EOWNERDEAD);
+	w.size = 0;
+	struct udp_prove prove;
+	cr_assert(udp_put_prove(&w, &(struct udp_prove){ UINT64_MAX - 1 }));
+	f = only(d, w.size);
+	cr_assert_eq(udp_get_prove(&f, &prove), 0);
+	cr_assert_eq(prove.number, UINT64_MAX - 1);
+	f.bytes--;
+	cr_assert_eq(udp_get_prove(&f, &prove), -EBADMSG);
 }
 
 Test(udp_wire, a_frame_never_reaches_beyond_the_end)
