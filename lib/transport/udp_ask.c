@@ -10,6 +10,9 @@
 #include "transport/udp.h"
 
 #define ASKS_MAX 6u                 /* of one attempt, each waiting twice as long as the one before */
+/* At least so long for an answer: a wait that is shorter than a tick of the kernel (4 ms by default)
+ * made each read slower in a virtual machine, see docs/performance.md. */
+#define ASK_MIN_NS UINT64_C(5000000)
 #define ALL_PIECES(n) ((n) >= 32 ? UINT32_MAX : (UINT32_C(1) << (n)) - 1)
 
 void udp_data_send(struct transport_conn *conn, unsigned char *d, struct udp_writer *w)
@@ -162,6 +165,12 @@ static int wait_for(struct transport_conn *conn, struct udp_expect *x, uint64_t 
 	return x->done ? 0 : -EAGAIN;
 }
 
+static uint64_t patience(const struct transport_conn *conn)
+{
+	uint64_t ns = udp_rtt_timeout(&conn->rtt);
+	return ns < ASK_MIN_NS ? ASK_MIN_NS : ns;
+}
+
 /* What is missing, from the first to the last missing piece, of the version that has come. */
 static void put_question(struct udp_writer *w, const struct udp_read *m, const struct udp_expect *x)
 {
@@ -188,7 +197,7 @@ int udp_ask(struct transport_conn *conn, struct udp_read *m, unsigned char *to, 
 	struct udp_writer w = udp_flow_begin(d);
 	struct udp_expect x = { .id = ++conn->next_id, .ids = 1, .to = to, .offset = m->offset,
 		.bytes = m->bytes, .pieces = ALL_PIECES((m->bytes + UDP_PIECE - 1) / UDP_PIECE) };
-	uint64_t timeout = udp_rtt_timeout(&conn->rtt);
+	uint64_t timeout = patience(conn);
 	int rc = -EAGAIN;
 	m->id = x.id;
 	for (uint32_t i = 0; rc == -EAGAIN && i < ASKS_MAX; i++) {
@@ -214,7 +223,7 @@ int udp_ask_seqs(struct transport_conn *conn, uint32_t first, uint32_t n)
 	struct udp_writer w = udp_flow_begin(d);
 	struct udp_expect x = { .id = conn->next_id + 1, .ids = n > 1 ? n : 2, .seqs = conn->seqs,
 		.seqs_missing = ALL_PIECES(n) };
-	uint64_t timeout = udp_rtt_timeout(&conn->rtt);
+	uint64_t timeout = patience(conn);
 	int rc = -EAGAIN;
 	conn->next_id += n + 1;
 	for (uint32_t i = 0; rc == -EAGAIN && i < ASKS_MAX; i++) {
