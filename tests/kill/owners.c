@@ -129,11 +129,12 @@ pid_t start_owner(const struct owner_task *task, unsigned more)
 void check_owner_gone(uint32_t role, const char *when)
 {
 	uint64_t acked = VALUE_NUMBER(atomic_load(&board->roles[role].acked[0]));
-	readers_see_stale(role, true, when);
+	/* first its last commit: a reader that has not seen that may show its predecessor's staleness */
 	for (unsigned i = 0; i < READERS; i++)
 		wait_for(atomic_load(&board->readers[i].seq[role]) >= acked, "%s: reader %u sees seq %llu of %s, "
 			"%llu was reported", when, i, (unsigned long long)board->readers[i].seq[role],
 			role_names[role], (unsigned long long)acked);
+	readers_see_stale(role, true, when);
 }
 
 void kill_owner_at(uint32_t role, const char *point, bool whole)

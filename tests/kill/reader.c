@@ -54,9 +54,9 @@ static void look(struct reader *r, uint32_t role, unsigned g)
 		r->floor.seq[role][g] = info.seq;
 	}
 	if (g == 0) {
-		atomic_store(&r->seen->seq[role], info.seq);
-		atomic_store(&r->seen->epoch[role], info.epoch);
 		atomic_store(&r->seen->flags[role], info.flags);
+		atomic_store(&r->seen->epoch[role], info.epoch);
+		atomic_store(&r->seen->seq[role], info.seq); /* last: who sees it sees its flags */
 	}
 }
 
