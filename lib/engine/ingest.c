@@ -143,7 +143,7 @@ static void accept(struct ingest *g, struct device *d, const struct ingest_sourc
 	d->uptime_us = h->uptime_us;
 	d->flags = h->flags;
 	count_accepted(d, now_ns);
-	if (!d->alive) {
+	if (!d->alive || started) {
 		d->alive = true;
 		g->sink.alive(g->sink.context, (uint32_t)(d - g->devices), true);
 	}

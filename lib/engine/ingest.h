@@ -37,7 +37,8 @@ struct ingest_sink {
 	/* All inputs of a device as one commit; taken age_ns before now. Negative: counted as failed. */
 	int (*commit)(void *context, uint32_t device, const struct ingest_value *values, uint32_t n,
 		uint64_t age_ns);
-	/* The first accepted datagram, and INGEST_SILENT_TICKS without one. */
+	/* true: the first accepted datagram, after a silence or of a board that started anew (however
+	 * quickly); false: INGEST_SILENT_TICKS without one. */
 	void (*alive)(void *context, uint32_t device, bool alive);
 };
 

@@ -127,6 +127,18 @@ Test(ingest, alive_until_twenty_ticks_are_missed)
 }
 
 /* A network that loses, reorders and repeats; every count against what was really sent. */
+/* Its start may take less than twenty ticks: who listens is told all the same. */
+Test(ingest, a_board_that_starts_anew_without_a_silence)
+{
+	panel(4, 100, 0);
+	now += MS;
+	cr_expect_eq(panel(5, 1, 0), INGEST_ACCEPTED);
+	cr_expect(sunk.alive == 2 && sunk.silent == 0 && info(7).starts == 1);
+	now += MS;
+	panel(5, 2, 0);
+	cr_expect_eq(sunk.alive, 2u);
+}
+
 Test(ingest, a_bad_network)
 {
 	enum { SENT = 20000, HELD = 40 };
