@@ -116,7 +116,13 @@ static int make_end(struct hand *h, const struct hand_place *place, struct hand_
 		return errno ? -errno : -ENODEV;
 	struct ibv_qp_init_attr init = { .send_cq = h->cq, .recv_cq = h->cq, .qp_type = IBV_QPT_RC,
 		.cap = { .max_send_wr = 2 * HAND_CHAIN, .max_recv_wr = 1, .max_send_sge = 1, .max_recv_sge = 1 } };
+	init.cap.max_inline_data = HAND_INLINE;
 	h->qp = ibv_create_qp(h->pd, &init);
+	h->inline_bytes = h->qp ? init.cap.max_inline_data : 0;
+	if (!h->qp) { /* the device does not take so many */
+		init.cap.max_inline_data = 0;
+		h->qp = ibv_create_qp(h->pd, &init);
+	}
 	int rc = h->qp ? make_memory(h) : -errno;
 	if (rc)
 		return rc;
@@ -266,6 +272,8 @@ int hand_move(struct hand *h, enum ibv_wr_opcode opcode, const struct hand_piece
 		wr[i] = (struct ibv_send_wr){ .next = i + 1 < n ? &wr[i + 1] : NULL, .sg_list = &sge[i],
 			.num_sge = 1, .opcode = opcode, .send_flags = i + 1 < n ? 0 : IBV_SEND_SIGNALED,
 			.wr.rdma = { there->addr + pieces[i].at, there->rkey } };
+		if (opcode == IBV_WR_RDMA_WRITE && pieces[i].bytes <= h->inline_bytes)
+			wr[i].send_flags |= IBV_SEND_INLINE; /* as the library does */
 	}
 	if (ibv_post_send(h->qp, wr, &bad))
 		return -EIO;

@@ -13,6 +13,7 @@
 #include <infiniband/verbs.h>
 
 #define HAND_CHAIN 16u
+#define HAND_INLINE 220u    /* bytes of a WRITE posted with the request, if the device takes them: as the library asks for */
 
 /* A device's port and the index of the address in its table of GIDs. */
 struct hand_place {
@@ -34,6 +35,7 @@ struct hand {
 	struct ibv_mr *mr;
 	unsigned char *memory;
 	size_t bytes;
+	uint32_t inline_bytes;
 	struct hand_ends *ends; /* shared: here and there */
 	struct bench_child child;
 	const char *address;
