@@ -101,10 +101,22 @@ void thread_poke(void)
 		return;
 }
 
-/* Signals stay the program's: the thread blocks them all. */
+/* Signals stay the program's: the thread blocks them. Not those of a fault in the thread itself:
+ * where they are blocked the kernel kills the process, and the program's handler is passed by. */
+static void block_signals(sigset_t *before)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP, SIGABRT };
+	sigset_t most;
+
+	sigfillset(&most);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&most, faults[i]);
+	pthread_sigmask(SIG_SETMASK, &most, before);
+}
+
 static int start(void)
 {
-	sigset_t all, before;
+	sigset_t before;
 	if (!hooked) {
 		pthread_atfork(NULL, NULL, child_after_fork);
 		hooked = true;
@@ -113,8 +125,7 @@ static int start(void)
 	if (poke_fd < 0)
 		return dsm__fail(-errno, "cannot make an eventfd: %s", strerror(errno));
 	running = true;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	block_signals(&before);
 	int rc = pthread_create(&thread, NULL, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc) {
