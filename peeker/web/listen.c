@@ -202,7 +202,7 @@ void place_print(int fd, const char *token, bool utf8)
 	}
 	if (is_loopback(address))
 		printf("It listens on this machine only; --web ADDR:PORT lets others in.\n");
-	if (*best)
+	else if (*best) /* what cannot be reached by a phone is not shown to one */
 		qr_print(best, utf8);
 	if (!is_loopback(address) && !*token)
 		printf("Who reaches this address can read every cell; --web-token asks for a token.\n");

@@ -259,6 +259,17 @@ static void stop(struct web *web)
 		close(web->wake_fd);
 }
 
+/* By the engine's own name; while there is none yet, by the address that was asked for. */
+static int announce(struct peeker *p, unsigned port)
+{
+	const char *uri = p->set.uri ? p->set.uri : getenv("DSM_URI");
+	char name[256];
+
+	snprintf(name, sizeof name, "%s", sampler_lock(p->sampler)->engine.name);
+	sampler_unlock(p->sampler);
+	return announce_begin(*name ? name : uri && *uri ? uri : "rig", port);
+}
+
 enum status web_run(struct peeker *p)
 {
 	struct web web = { .sampler = p->sampler, .wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
@@ -283,7 +294,7 @@ enum status web_run(struct peeker *p)
 	if (!result) {
 		place_print(fd, web.guard.token, p->utf8);
 		if (place_is_open(fd, &port))
-			announcer = announce_begin(p->set.uri ? p->set.uri : "dsm", port);
+			announcer = announce(p, port);
 		sampler_notify(p->sampler, web.wake_fd);
 		loop(&web, p);
 		sampler_notify(p->sampler, -1);

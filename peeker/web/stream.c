@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A viewer hears at least this often that nothing has changed. */
+/* A viewer hears at least this often how the engine is, also where its rate is lower. */
 #define BEAT_NS NS_PER_S
+/* A message says how old the look is, so an older one is not given to somebody else. */
+#define SHARED_MAX_NS (NS_PER_S / 4)
 /* Rounds and rates are never in step to the last millisecond. */
 #define SLACK_NS 10000000u
 #define BLOCK (16u << 10)
@@ -22,8 +24,9 @@ struct viewer {
 	struct web *web;
 	struct MHD_Connection *connection;
 	struct wish wish;
-	uint64_t gap_ns;             /* between its messages */
-	uint64_t sent_ns;            /* when the last one was taken */
+	uint64_t gap_ns;             /* between its messages with cells */
+	uint64_t told_ns;            /* when the last one of them was taken */
+	uint64_t sent_ns;            /* when the last one of any kind was */
 	uint64_t version, shown;     /* table and round that it has been shown */
 	enum engine_state engine;
 	struct message *message;     /* on its way; NULL: none */
@@ -46,9 +49,12 @@ static void drop(struct message **message)
 
 static struct message *find_recent(struct web *web, uint64_t version, uint64_t from, uint64_t to)
 {
+	uint64_t now_ns = own_clock_ns();
+
 	for (int i = 0; i < RECENT_MAX; i++) {
 		struct message *m = web->recent[i];
-		if (m && m->version == version && m->from == from && m->to == to)
+		if (m && m->version == version && m->from == from && m->to == to &&
+		    now_ns - m->made_ns < SHARED_MAX_NS)
 			return m;
 	}
 	return NULL;
@@ -78,7 +84,8 @@ static struct message *encode(struct web *web, const struct model *model, const 
 		put(&b, "\n\n");
 	}
 	put(&b, "event: news\ndata: ");
-	m->cells = encode_news(&b, model, wish, from, own_clock_ns());
+	m->made_ns = own_clock_ns();
+	m->cells = encode_news(&b, model, wish, from, m->made_ns);
 	put(&b, "\n\n");
 	m->version = version;
 	m->from = from;
@@ -92,11 +99,11 @@ static struct message *encode(struct web *web, const struct model *model, const 
 	return m;
 }
 
-/* What has changed for this viewer, held; NULL without memory. */
-static struct message *message_for(struct viewer *v, const struct model *model, uint64_t version)
+/* What has changed after round `from` for this viewer, held; NULL without memory. */
+static struct message *message_for(struct viewer *v, const struct model *model, uint64_t version,
+	uint64_t from)
 {
 	struct web *web = v->web;
-	uint64_t from = v->begun && v->version == version ? v->shown : 0;
 	struct message *m = v->wish.n ? NULL : find_recent(web, version, from, model->round);
 
 	if (m) {
@@ -109,26 +116,33 @@ static struct message *message_for(struct viewer *v, const struct model *model, 
 	return m;
 }
 
-/* Give it its next message, if there is one that is due. */
+/* Give it its next message, if there is one that is due. Cells come at its own rate, and another
+ * table and a change of the engine's state at the next beat; a beat before that has no cells. */
 static void take_message(struct viewer *v, const struct model *model, uint64_t now_ns)
 {
 	uint64_t version = model->table ? model->table->version : 0;
-	bool fresh = !v->begun || v->version != version || v->engine != model->engine.state;
-	uint64_t since_ns = now_ns - v->sent_ns + SLACK_NS;
-	bool beat = since_ns >= BEAT_NS;
+	bool other = !v->begun || v->version != version;
+	bool fresh = other || v->engine != model->engine.state;
+	bool beat = now_ns - v->sent_ns + SLACK_NS >= BEAT_NS;
+	bool due = now_ns - v->told_ns + SLACK_NS >= v->gap_ns;
+	bool cells = due || (beat && other);
 
-	if (!beat && (since_ns < v->gap_ns || (!fresh && model->round <= v->shown)))
+	if (!beat && (!due || (!fresh && model->round <= v->shown)))
 		return;
-	struct message *m = message_for(v, model, version);
+	struct message *m = message_for(v, model, version, !cells ? model->round :
+		other ? 0 : v->shown);
 	if (!m)
 		return;
-	v->shown = m->to;
 	v->version = version;
 	v->engine = model->engine.state;
+	if (cells)
+		v->shown = m->to;
 	if (m->cells == 0 && !fresh && !beat) {
 		drop(&m);
 		return;
 	}
+	if (cells)
+		v->told_ns = now_ns;
 	v->begun = true;
 	v->message = m;
 	v->at = 0;
@@ -242,7 +256,9 @@ uint64_t streams_feed(struct web *web, uint64_t now_ns)
 			MHD_resume_connection(v->connection);
 			continue;
 		}
-		uint64_t due_ns = v->sent_ns + (model->round > v->shown ? v->gap_ns : BEAT_NS);
+		uint64_t beat_ns = v->sent_ns + BEAT_NS, due_ns = v->told_ns + v->gap_ns;
+		if (model->round <= v->shown || due_ns > beat_ns)
+			due_ns = beat_ns;
 		next_ns = due_ns < next_ns ? due_ns : next_ns;
 	}
 	sampler_unlock(web->sampler);

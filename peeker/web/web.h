@@ -29,7 +29,8 @@
 struct message {
 	uint32_t holders;
 	uint64_t version, from, to;  /* table; what changed after round `from`, up to `to` */
-	uint32_t cells;              /* how many it tells of */
+	uint64_t made_ns;            /* own clock when it was encoded */
+	uint32_t cells;              /* how many it tells of; 0 with from = to: a beat */
 	char *text;
 	size_t length;
 };
@@ -125,6 +126,7 @@ bool place_is_open(int fd, unsigned *port);
 
 /** Announce by mDNS, if avahi's program is there. Returns its process, or 0. */
 int announce_begin(const char *name, unsigned port);
+/** End it, and wait for its end: two seconds at most, after which it is killed. */
 void announce_end(int process);
 
 /* qr.c */

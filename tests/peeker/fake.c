@@ -2,7 +2,8 @@
 /*
  * A sampler without engine, in place of peeker/sample.c: time stands still, so that frames
  * can be compared to the letter. The address chooses the model: test://rig has a cell in
- * every state, test://lost the same without its engine, test://many a thousand cells.
+ * every state, test://lost the same without its engine, test://many a thousand cells. At
+ * test://hung time goes on, and no look is made any more.
  */
 #include "sample.h"
 
@@ -64,9 +65,19 @@ static const struct fake_cell adc[] = {
 	{ "adc.raw", "", "", DSM_BYTES, -1, 0, 0, 0, DSM_GOOD, DSM_STALE_AGE, 6, 0 },
 };
 
+static uint64_t clock_began_ns; /* 0: time stands still */
+
+static uint64_t real_clock_ns(void)
+{
+	struct timespec real;
+
+	clock_gettime(CLOCK_MONOTONIC, &real);
+	return (uint64_t)real.tv_sec * NS_PER_S + (uint64_t)real.tv_nsec;
+}
+
 uint64_t own_clock_ns(void)
 {
-	return NOW_NS;
+	return clock_began_ns ? NOW_NS + real_clock_ns() - clock_began_ns : NOW_NS;
 }
 
 /* ---- the table ---- */
@@ -269,6 +280,7 @@ static int fill(struct sampler *s, const char *uri)
 	static struct fake_cell many[MANY];
 	bool big = strcmp(uri, "test://many") == 0, lost = strcmp(uri, "test://lost") == 0;
 
+	clock_began_ns = strcmp(uri, "test://hung") == 0 ? real_clock_ns() : 0;
 	s->cells = calloc(MANY, sizeof *s->cells);
 	s->groups = calloc(8, sizeof *s->groups);
 	if (!s->cells || !s->groups)

@@ -7,15 +7,15 @@ work=$(mktemp -d)
 socket=$work/tmux
 name=peek-$$
 passed=0 failed=0 skipped=0 pids=() out='' err='' status=0
+# what a sanitizer has to say goes where finish() looks, also from a terminal that is gone by then
+export PEEKER_TEST_MARK=$work
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$work/sanitizer
 export LC_ALL=C.UTF-8 TZ=UTC DSM_URI="shm://$name"
 unset NO_COLOR COLUMNS LINES TMUX
 
 cleanup() {
-	local pid
 	((BASHPID == $$)) || return # a child that was killed before it became its command
-	tmux -S "$socket" kill-server 2>/dev/null
-	for pid in "${pids[@]}"; do kill -CONT "$pid"; kill "$pid"; done 2>/dev/null
-	wait 2>/dev/null
+	ask_to_end
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -36,7 +36,49 @@ check() {
 	fi
 }
 
+# ---- the end of what was started ----
+
+ask_to_end() {
+	local pid
+	tmux -S "$socket" kill-server 2>/dev/null
+	for pid in "${pids[@]}"; do kill -CONT "$pid"; kill "$pid"; done 2>/dev/null
+	wait 2>/dev/null
+	pids=()
+}
+
+# The peekers of this test that run: the mark is in their environment.
+peekers() {
+	local pid
+	for pid in $(grep -lsF "PEEKER_TEST_MARK=$work" /proc/[0-9]*/environ | cut -d / -f 3); do
+		! grep -qsE '^(peeker|peeker-golden|dsm|dsmd)$' "/proc/$pid/comm" || echo "$pid"
+	done
+}
+no_peekers() { [[ -z $(peekers) ]]; }
+
+# What one that did not end is waiting for; then it is killed.
+show_stuck() {
+	local pid=$1 task
+	printf '# did not end: %s\n' "$pid: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+	for task in "/proc/$pid/task"/*; do
+		printf '#   thread %s: %s; system call %s; %s\n' "${task##*/}" "$(grep -s '^State' "$task/status")" \
+			"$(cat "$task/syscall" 2>&1)" "$(grep -sE '^Sig(Pnd|Blk|Cgt)' "$task/status" | tr '\n\t' '  ')"
+	done
+	kill -KILL "$pid"
+} 2>/dev/null
+
+# Whatever a test leaves running has to end when it is asked to, and without a complaint.
+check_ends() {
+	local pid
+	ask_to_end
+	out=$(peekers) err='' status=0
+	check 'all that was started has ended' within 30 no_peekers
+	for pid in $(peekers); do show_stuck "$pid"; done
+	out=$(cat "$work"/sanitizer.* 2>/dev/null)
+	check 'and no sanitizer has complained' is "$out" ''
+}
+
 finish() {
+	[[ -n ${marks_only-} ]] || check_ends
 	printf '%d passed, %d failed' "$passed" "$failed"
 	[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
 	printf '\n'
@@ -55,6 +97,7 @@ run_groups() {
 	fi
 	# shellcheck disable=SC2016 # $0 and $1 are those of the inner shell
 	printf '%s\n' "$@" | UPDATE=${update-} xargs -P 4 -I{} bash -c '"$0" {} >"$1/{}.log" 2>&1' "$0" "$work"
+	marks_only=yes # each group has looked after its own
 	for group in "$@"; do
 		grep -vE '^[0-9]+ passed, [0-9]+ failed$' "$work/$group.log"
 		read -r p _ f _ < <(tail -n 1 "$work/$group.log" | grep -E '^[0-9]+ passed' || echo "0 passed, 1 failed")

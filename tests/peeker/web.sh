@@ -10,7 +10,7 @@ set -uo pipefail
 
 # serve ARGUMENT...: a web viewer at a port of its own; $base is its address, $peeker_pid it.
 serve() {
-	"$PEEKER" --web 127.0.0.1:0 "$@" >"$work/web.out" 2>"$work/web.err" </dev/null &
+	"${viewer:-$PEEKER}" --web 127.0.0.1:0 "$@" >"$work/web.out" 2>"$work/web.err" </dev/null &
 	peeker_pid=$!
 	pids+=("$peeker_pid")
 	within 20 grep -q 'http://' "$work/web.out" || cat "$work/web.err"
@@ -126,6 +126,8 @@ test_token() {
 
 events() { grep -c "^event: $1" "$work/stream"; }
 has_events() { (($(events "$1") >= $2)); }
+# How many of the messages bring cells.
+with_cells() { sed -n 's/^data: {"round"/{"round"/p' "$work/stream" | jq -s 'map(select(.cells | length > 0)) | length'; }
 streamed() { grep -q "$1" "$work/stream"; }
 
 test_stream() {
@@ -149,11 +151,35 @@ test_stream() {
 	start_engine "$name" "$work/table.yaml"
 	check 'it comes back' within 15 field_is /api/v1/health .ok true
 	kill "$first"; wait "$first" 2>/dev/null
+	(for i in {1..40}; do "$DSM" set drilling.rop "$i"; sleep 0.1; done) &
+	local writer=$!
+	curl -sN --max-time 4 "$base/api/v1/stream?rate=0.2" >"$work/stream"
+	kill "$writer"; wait "$writer" 2>/dev/null
+	check "a rate below one: cells once in 5 s ($(with_cells))" is "$(with_cells)" 1
+	check "and a beat each second ($(events news) messages)" test "$(events news)" -ge 3
 	curl -sN --max-time 3 "$base/api/v1/stream?rate=1&match=drilling.rop" >"$work/stream" &
 	for i in {1..20}; do "$DSM" set drilling.rop "$i"; sleep 0.1; done
 	wait $!
 	check "at its own rate ($(events news) in 3 s)" test "$(events news)" -le 5
 	check 'only what it asked for' hasnt "$(cat "$work/stream")" 'drilling.state'
+}
+
+# The largest age of a look, in ms, that a stream has told.
+oldest_look() { grep -o '"look_ms":[0-9]*' "$1" | cut -d : -f 2 | sort -n | tail -n 1; }
+
+# A sampler that stands still: each beat says since when, also to who comes later.
+test_hung() {
+	local viewer=$GOLDEN_EXE
+	serve test://hung
+	curl -sN --max-time 6 "$base/api/v1/stream" >"$work/stream" &
+	local first=$!
+	sleep 3
+	curl -sN --max-time 2 "$base/api/v1/stream" >"$work/late"
+	wait "$first"
+	out=$(grep -o '"look_ms":[0-9]*' "$work/stream")
+	check "a look that gets old is told ($(oldest_look "$work/stream") ms)" test "$(oldest_look "$work/stream")" -ge 3500
+	check "to the last to come as well ($(oldest_look "$work/late") ms)" test "$(oldest_look "$work/late")" -ge 3500
+	get /api/v1/health; check 'and health is 503' is "$code" 503
 }
 
 # cpu_ms PID: processor time it has used.
@@ -236,14 +262,19 @@ test_start() {
 	serve "$name"
 	run --web "127.0.0.1:$port" "$name"; expect 'a port in use' 1 '' 'another port'
 	mkdir "$work/bin"
-	printf '#!/bin/sh\necho "$@" >%q\nexec sleep 60\n' "$work/announced" >"$work/bin/avahi-publish"
+	printf '#!/bin/sh\necho "$@" >%q\necho $$ >%q\nexec sleep 60\n' "$work/announced" "$work/announcer" \
+		>"$work/bin/avahi-publish"
 	chmod +x "$work/bin/avahi-publish"
 	PATH="$work/bin:$PATH" run --web '*:0' --timeout 1 "$name"; expect 'every address' 0 'can read every cell'
 	check 'a QR code' has "$out" '█ ▄▄▄▄▄ █'
-	check 'announced by mDNS' matches "$(cat "$work/announced")" "^-s dsm peeker $name _http._tcp [0-9]+ path=/$"
+	check 'announced by mDNS' matches "$(cat "$work/announced")" "^-f -s dsm peeker $name _http._tcp [0-9]+ path=/$"
+	check 'which ends with it' within 5 eval '! kill -0 "$(<"$work/announcer")" 2>/dev/null'
 	rm "$work/announced"
 	PATH="$work/bin:$PATH" run --web '127.0.0.1:0' --timeout 1 "$name"
 	check 'loopback is not announced' test ! -e "$work/announced"
+	check 'and no QR code, which a phone could not use' hasnt "$out" '█ ▄▄▄▄▄ █'
+	PATH="$work/bin:$PATH" run --web '*:0' --timeout 1
+	check 'by its name also where DSM_URI names it' has "$(cat "$work/announced")" "dsm peeker $name _http"
 	run --web '[::1]:0' --timeout 0.5 "$name"
 	[ "$status" -ne 1 ] || skipped=$((skipped + 1)) # no IPv6 here
 	[ "$status" -eq 1 ] || expect 'IPv6' 0 'http://[::1]:'
@@ -256,5 +287,5 @@ begin() {
 }
 
 groups=("$@")
-((${#groups[@]})) || groups=(stuck slow crowd api refused token stream fuzz start)
+((${#groups[@]})) || groups=(stuck slow crowd hung api refused token stream fuzz start)
 run_groups "${groups[@]}"
