@@ -26,6 +26,8 @@ enum status verdict_of(const struct model *model, const struct comparison *cmp)
 		return STATUS_REFUSED;
 	if (!model->table || model->engine.state != ENGINE_RUNNING)
 		return STATUS_STALE;
+	if (cmp && (cmp->unread || !cmp->equal))
+		return STATUS_REFUSED; /* what nobody has compared is not right for that */
 	model_count(model, counts);
 	for (int v = 0; v < CELL_VERDICTS; v++)
 		if (counts[v] && !verdict_is_valid((enum verdict)v))
@@ -125,8 +127,23 @@ static uint64_t sure_round(struct peeker *p, uint64_t round)
 	return round;
 }
 
-/* -EIO: nobody takes the output. */
-static int one_frame(struct peeker *p, struct canvas *canvas, enum status *status)
+/* Why a comparison is no verdict, where the frame does not show it; "" if it is one. */
+static void why_none(const struct comparison *cmp, enum status status, char *why, size_t size)
+{
+	*why = '\0';
+	if (!cmp || status != STATUS_REFUSED || *cmp->problem)
+		return;
+	if (cmp->unread)
+		snprintf(why, size, "%" PRIu32 " of the cells could not be read at the reference",
+			cmp->unread);
+	else
+		snprintf(why, size, "nothing was compared: the reference has none of the cells that "
+			"were asked for and could be read");
+}
+
+/* -EIO: nobody takes the output. `why` as above, of `size` bytes. */
+static int one_frame(struct peeker *p, struct canvas *canvas, enum status *status, char *why,
+	size_t size)
 {
 	const struct model *live = sampler_lock(p->sampler);
 	const struct comparison *cmp = p->reference ? reference_compare(p->reference, live) : NULL;
@@ -141,6 +158,7 @@ static int one_frame(struct peeker *p, struct canvas *canvas, enum status *statu
 		.view = &p->view, .now_ns = copy->now_ns };
 	error = print_frame(canvas, &scene, width_of(&p->set));
 	*status = verdict_of(copy, cmp);
+	why_none(cmp, *status, why, size);
 	model_free(&copy);
 	return error;
 }
@@ -150,6 +168,7 @@ enum status batch_run(struct peeker *p)
 	struct canvas canvas = { .utf8 = p->utf8 };
 	enum status status = STATUS_TIMEOUT;
 	uint64_t round = p->reference ? settle(p) : 0, printed = 0;
+	char why[160] = "";
 	int error = 0;
 
 	while (!error && !is_over(p)) {
@@ -158,7 +177,7 @@ enum status batch_run(struct peeker *p)
 			break;
 		if (printed)
 			putchar('\n');
-		error = one_frame(p, &canvas, &status);
+		error = one_frame(p, &canvas, &status, why, sizeof why);
 		printed++;
 		if (p->set.has_count && printed == p->set.count)
 			break;
@@ -171,5 +190,7 @@ enum status batch_run(struct peeker *p)
 			p->set.timeout_s);
 		return STATUS_TIMEOUT;
 	}
+	if (*why && !error)
+		peeker_say("--against %s: %s", p->set.against, why);
 	return error ? STATUS_REFUSED : status;
 }

@@ -279,7 +279,7 @@ static enum cmp judge(struct reference *r, const struct model *model, const stru
 	if (!w->there || model_verdict(model, cell) == CELL_UNREAD)
 		return CMP_NONE;
 	if (other && model_verdict(other, w->other) == CELL_UNREAD)
-		return CMP_NONE;
+		return CMP_UNREAD;
 	bool equal = other ? equals_other(w, state, &other->cells[w->other]) : equals_entry(w, state);
 	if (equal) {
 		w->differs_ns = 0;
@@ -317,14 +317,15 @@ const struct comparison *reference_compare(struct reference *r, const struct mod
 	const struct model *other = r->engine ? sampler_lock(r->engine) : NULL;
 	take_problem(r, other);
 	int error = match_tables(r, model, other);
-	cmp->equal = cmp->deviating = cmp->pending = cmp->none = 0;
+	cmp->equal = cmp->deviating = cmp->pending = cmp->none = cmp->unread = 0;
 	for (uint32_t i = 0; i < cmp->cells && !error; i++) {
 		enum cmp verdict = other && !other->table ? CMP_NONE : judge(r, model, other, i);
 		cmp->of[i] = (uint8_t)verdict;
 		cmp->equal += verdict == CMP_EQUAL;
 		cmp->deviating += verdict == CMP_DEVIATES;
 		cmp->pending += verdict == CMP_PENDING;
-		cmp->none += verdict == CMP_NONE;
+		cmp->unread += verdict == CMP_UNREAD;
+		cmp->none += verdict == CMP_NONE || verdict == CMP_UNREAD;
 	}
 	if (r->engine)
 		sampler_unlock(r->engine);

@@ -13,7 +13,8 @@
 struct tolerance { const char *glob; double absolute, relative; };
 
 enum cmp {
-	CMP_NONE,        /**< the reference does not have the cell, or it was not read yet */
+	CMP_NONE,        /**< the reference does not have the cell, or the cell is not read here */
+	CMP_UNREAD,      /**< the reference has the cell and could not read it */
 	CMP_EQUAL,
 	CMP_DEVIATES,
 	CMP_PENDING,     /**< differs, but not for long enough to be sure (two engines that move) */
@@ -25,6 +26,7 @@ struct comparison {
 	uint32_t cells;
 	uint8_t *of;             /**< enum cmp, by cell */
 	uint32_t equal, deviating, pending, none;
+	uint32_t unread;         /**< of `none`: those that the reference could not read */
 	uint32_t missing;        /**< in the reference, not in the table */
 	char missing_name[64];   /**< one of them */
 	char about[360];         /**< what the reference is */

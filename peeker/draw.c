@@ -203,7 +203,7 @@ static void draw_expected(struct canvas *canvas, const struct scene *scene,
 	enum cmp cmp = comparison_of(scene->cmp, cell);
 	char text[512];
 
-	if (!scene->cmp || cmp == CMP_NONE)
+	if (!scene->cmp || cmp == CMP_NONE || cmp == CMP_UNREAD)
 		return;
 	if (cmp == CMP_DEVIATES)
 		canvas_point(canvas, y, 0, STYLE_BAD, DEVIATES);

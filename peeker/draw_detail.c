@@ -210,7 +210,7 @@ static void draw_expectation(struct canvas *canvas, const struct scene *scene, u
 {
 	static const char *const words[] = {
 		[CMP_NONE] = "is not compared", [CMP_EQUAL] = "as expected", [CMP_DEVIATES] = "DEVIATES",
-		[CMP_PENDING] = "differs just now",
+		[CMP_PENDING] = "differs just now", [CMP_UNREAD] = "could not be read there",
 	};
 	enum cmp cmp = comparison_of(scene->cmp, cell);
 	const char *quality = reference_quality(scene->reference, scene->model, cell);

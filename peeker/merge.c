@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* So long at least a commit counts for the offset between the clocks; twice that at most. */
+#define OFFSET_SPAN_NS (60 * (uint64_t)NS_PER_S)
+
 /* ---- values ---- */
 
 static size_t bytes_of(const struct dsm_value *value)
@@ -154,15 +157,23 @@ static void merge_cell(struct model *model, uint32_t cell, const struct dsm_samp
 		remember(model, cell, number);
 }
 
-/* The newest commit tells what time it is at the engine: the latest such time is nearest. */
-static void take_time(struct model *model, const struct group_state *group, int64_t time_ns)
+/* The newest commit tells what time it is at the engine: the latest such time is nearest, for no
+ * commit is seen before it is made. But two clocks drift apart (50 ppm are 4 s a day), so only the
+ * last one or two spans count; the largest of all time would make every age grow with the drift. */
+void merge_time(struct model *model, int64_t time_ns)
 {
-	int64_t offset = time_ns - (int64_t)model->now_ns;
+	int64_t offset = time_ns - (int64_t)model->now_ns, *best = model->offset_best_ns;
+	uint64_t age_ns = model->now_ns - model->offset_since_ns;
 
-	if (!group->read || time_ns == group->time_ns)
-		return;
-	if (!model->offset_known || offset > model->offset_ns)
-		model->offset_ns = offset;
+	if (!model->offset_known || age_ns >= OFFSET_SPAN_NS) {
+		/* of a span that is long over nothing is kept */
+		bool follows = model->offset_known && age_ns < 2 * OFFSET_SPAN_NS;
+		best[1] = follows ? best[0] : offset;
+		best[0] = offset;
+		model->offset_since_ns = model->now_ns;
+	}
+	best[0] = offset > best[0] ? offset : best[0];
+	model->offset_ns = best[0] > best[1] ? best[0] : best[1];
 	model->offset_known = true;
 }
 
@@ -184,7 +195,8 @@ static void merge_frame(struct model *model, uint32_t g, const struct look *look
 	struct group_state *group = &model->groups[g];
 	struct dsm_sample sample;
 
-	take_time(model, group, look->info.time_ns);
+	if (group->read && look->info.time_ns != group->time_ns)
+		merge_time(model, look->info.time_ns);
 	if (look->info.seq < group->seq)
 		group->slots_used = 0; /* the engine began anew: rates do too */
 	group->seq = look->info.seq;
@@ -226,5 +238,17 @@ void merge_looks(struct model *model, const struct look *looks)
 		group->look_ns = model->now_ns;
 		count(&group->looks[group->slot]);
 		advance_second(model, g);
+	}
+}
+
+void merge_failure(struct model *model, int error)
+{
+	if (!model->table)
+		return;
+	advance_history(model);
+	for (uint32_t g = 0; g < model->table->groups; g++) {
+		if (!model->groups[g].error)
+			mark_group(model, g);
+		model->groups[g].error = error;
 	}
 }

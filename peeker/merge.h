@@ -18,5 +18,10 @@ struct look {
 
 /** Take all looks (one a group of model->table) into the model, whose now_ns is theirs. */
 void merge_looks(struct model *model, const struct look *looks);
+/** The look as a whole has failed with that negative errno: no cell has been read. */
+void merge_failure(struct model *model, int error);
+/** A commit that has just been seen bears this engine time: what time it is at the engine, of
+ *  which the offset to model->now_ns is kept. */
+void merge_time(struct model *model, int64_t time_ns);
 
 #endif

@@ -136,6 +136,8 @@ struct model {
 	uint32_t buckets;
 	uint64_t bucket_ns, bucket;  /**< length of one; number of the running one */
 	int64_t offset_ns;           /**< engine time less own monotonic clock */
+	int64_t offset_best_ns[2];   /**< largest seen in this span of time and in the one before */
+	uint64_t offset_since_ns;    /**< own clock when this span began */
 	bool offset_known;
 	struct latency latency;
 	struct dsm_stats stats;

@@ -183,6 +183,21 @@ static enum engine_state state_of(const struct dsm_status *status)
 	return status->unknown ? ENGINE_UNKNOWN : ENGINE_RUNNING;
 }
 
+/* In the order of the looks' table; without one nothing is known of any owner. Lock held. */
+static void take_owners(struct sampler *s)
+{
+	struct model *model = s->model;
+	uint32_t n = model->table ? model->table->owners : 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct dsm_owner_info info;
+		model->owners[i] = (struct owner_view){ .state = DSM_VACANT };
+		if (s->table && dsm_owner_info(s->dsm, i, &info) == 0)
+			model->owners[i] = (struct owner_view){ .state = info.state, .epoch = info.epoch,
+				.pid = info.pid, .step = info.step, .network = info.network };
+	}
+}
+
 /* Nothing here asks the engine: it is read from its memory and this handle. Lock held. */
 static void take_engine(struct sampler *s, uint64_t now)
 {
@@ -218,12 +233,7 @@ static void take_engine(struct sampler *s, uint64_t now)
 	dsm_stats(s->dsm, &model->stats);
 	model->n_counters = 0;
 	dsm_foreach_counter(s->dsm, take_counter, model);
-	for (uint32_t i = 0; i < s->table->owners; i++) {
-		struct dsm_owner_info info;
-		if (dsm_owner_info(s->dsm, i, &info) == 0)
-			model->owners[i] = (struct owner_view){ .state = info.state, .epoch = info.epoch,
-				.pid = info.pid, .step = info.step, .network = info.network };
-	}
+	take_owners(s);
 }
 
 /* A round is done: tell who waits. Lock held. */
@@ -255,14 +265,16 @@ static int look(struct sampler *s)
 	s->model->now_ns = now;
 	s->model->wall_ns = wall_clock_ns();
 	s->model->took_ns = now - start;
+	if (error)
+		snprintf(s->model->engine.problem, sizeof s->model->engine.problem, "%s",
+			error == -ENOENT ? "no cell matches what was asked for" : dsm_error());
+	take_engine(s, now);
 	if (!error) {
-		take_engine(s, now);
 		merge_looks(s->model, s->looks);
 		s->model->latency = latency_read(&s->latency);
 		s->model->engine.problem[0] = '\0';
 	} else {
-		snprintf(s->model->engine.problem, sizeof s->model->engine.problem, "%s",
-			error == -ENOENT ? "no cell matches what was asked for" : dsm_error());
+		merge_failure(s->model, error);
 	}
 	end_round(s);
 	pthread_mutex_unlock(&s->lock);
@@ -385,18 +397,29 @@ static struct sampler *new_sampler(const struct sampler_options *options)
 	return s;
 }
 
+/* Signals are the main thread's: none may land on the sampler's thread or the library's, except
+ * those of a fault there: blocked, they would pass by the handler that restores the terminal. */
+static void block_signals(sigset_t *before)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP, SIGABRT };
+	sigset_t most;
+
+	sigfillset(&most);
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+		sigdelset(&most, faults[i]);
+	pthread_sigmask(SIG_SETMASK, &most, before);
+}
+
 int sampler_start(const struct sampler_options *options, struct sampler **out, char *error,
 	size_t size)
 {
 	struct sampler *s = new_sampler(options);
-	sigset_t all, before;
+	sigset_t before;
 
 	snprintf(error, size, "out of memory or threads");
 	if (!s)
 		return -ENOMEM;
-	/* signals are the main thread's: none may land here or on the library's thread */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	block_signals(&before);
 	int result = -pthread_create(&s->thread, NULL, run, s);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (result) {

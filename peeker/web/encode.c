@@ -347,9 +347,9 @@ bool encode_health(struct buffer *b, const struct model *model, uint64_t now_ns)
 {
 	uint32_t counts[CELL_VERDICTS];
 	uint64_t old_ns = now_ns > model->now_ns ? now_ns - model->now_ns : 0;
-	/* a sampler that hangs must not pass for an engine that runs */
-	bool good = model->table && model->engine.state == ENGINE_RUNNING &&
-		old_ns < 2 * NS_PER_S + 2 * model->period_ns;
+	/* a sampler that hangs, or cannot read, must not pass for an engine that runs */
+	bool good = model->table && !*model->engine.problem &&
+		model->engine.state == ENGINE_RUNNING && old_ns < 2 * NS_PER_S + 2 * model->period_ns;
 
 	put(b, "{\"ok\":");
 	put(b, good ? "true" : "false");

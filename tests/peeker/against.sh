@@ -57,6 +57,9 @@ test_missing_and_bad() {
 	run --batch -n 1 --against "$work/x" "$name" panel.brake; expect 'never written, as expected' 4 '1 equal'
 	printf '{"cell":"drilling.rop","v":12.34,"q":"bad"}\n' >"$work/x"
 	against "$work/x"; expect 'another quality' 5 '1 deviates'
+	printf '{"cell":"panel.brake","v":1}\n' >"$work/x"
+	against "$work/x"; expect 'no cell in common' 1 '5 not compared' 'nothing was compared'
+	against "$work/x" --tolerance 1 --deviating; expect 'and with --deviating' 1 '' 'nothing was compared'
 	printf '{"cell":"drilling.rop","v":"fast"}\n' >"$work/x"
 	against "$work/x"; expect 'no value of its type' 5 '1 deviates'
 	printf 'cell,v\ndrilling.rop,12.34\n' >"$work/x"

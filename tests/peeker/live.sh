@@ -181,8 +181,17 @@ given_back() {
 	rm -f "$work/stty.after"
 }
 
+# has_thread N PID, hurt_thread N PID: its Nth thread; a SIGSEGV to that and no other.
+thread_of() { find "/proc/$2/task" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | sed -n "$1p"; }
+has_thread() { [[ -n $(thread_of "$@") ]]; }
+hurt_thread() {
+	python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).tgkill(*map(int, sys.argv[1:])))' \
+		"$2" "$(thread_of "$@")" 11
+}
+
 test_restored() {
-	local signal status_of
+	local signal status_of thread crashed=139
+	[[ ! $sanitized ]] || crashed=''
 	before_and_after; keys q; given_back 'q' 0
 	before_and_after; keys C-c; given_back 'Ctrl-C' 0
 	for signal in TERM HUP SEGV ABRT; do
@@ -191,6 +200,13 @@ test_restored() {
 		status_of=$((128 + $(kill -l "$signal")))
 		[[ $signal != SEGV && $signal != ABRT || ! $sanitized ]] || status_of=''
 		given_back "SIG$signal" "$status_of"
+	done
+	# the sampler's thread, and the library's: a fault there is no other thread's business
+	for thread in 2 3; do
+		before_and_after
+		within 5 has_thread "$thread" "$pid"
+		hurt_thread "$thread" "$pid"
+		given_back "SIGSEGV in thread $thread" "$crashed"
 	done
 	before_and_after; keys C-z; within 5 hides 'q quit'; type_line fg; see 'q quit'
 	check 'Ctrl-Z and back' shows RUNNING

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sampler on an engine in this process: values of every type, changes and rates, ages,
  * an owner that goes, another table, another engine. A plain program that counts. */
+#include "merge.h"
 #include "sample.h"
 #include "text.h"
 
@@ -258,6 +259,92 @@ static void test_another_engine(void)
 	check(becomes(is_back), "is found");
 }
 
+static bool has_no_cells(const struct model *m)
+{
+	return m->engine.state == ENGINE_RUNNING && strstr(m->engine.problem, "no cell matches") &&
+		model_verdict(m, 0) == CELL_UNREAD;
+}
+
+static bool has_its_cell(const struct model *m)
+{
+	return m->engine.state == ENGINE_RUNNING && !*m->engine.problem &&
+		model_verdict(m, 0) == CELL_NEVER;
+}
+
+static bool is_seen_lost(const struct model *m)
+{
+	return m->engine.state == ENGINE_LOST && model_verdict(m, 0) == CELL_UNREAD;
+}
+
+static void reload(bool other)
+{
+	struct dsm_table *table = NULL;
+	int error = other ? fixture_other_table(&table) : fixture_table(&table);
+
+	check(error == 0 && dsm_engine_reload(engine, table) == 0, "a reload");
+	dsm_table_free(&table);
+}
+
+/* The cells that were asked for go with a reload, then the engine itself. Ends it. */
+static void test_cells_that_go(void)
+{
+	char *globs[] = { (char *)"extra.*" }, error[400];
+	struct sampler *all = sampler;
+	struct sampler_options options = { .uri = name, .program = "test", .period_s = 0.05,
+		.timeout_s = 5, .globs = globs, .n_globs = 1 };
+
+	reload(true);
+	if (sampler_start(&options, &sampler, error, sizeof error)) {
+		printf("# %s\n", error);
+		check(false, "a sampler of one group");
+		sampler = all;
+		return;
+	}
+	check(becomes(has_its_cell), "its cell is there");
+	reload(false);
+	check(becomes(has_no_cells), "no cell matches any more: none passes for read");
+	const struct model *m = look_again();
+	uint64_t round = m->round;
+	sampler_unlock(sampler);
+	m = look_again();
+	check(m->cells[0].round < round, "which is news once, not at every look");
+	sampler_unlock(sampler);
+	reload(true);
+	check(becomes(has_its_cell), "and back again");
+	reload(false);
+	check(becomes(has_no_cells), "and gone again");
+	check(dsm_engine_close(&engine) == 0 && becomes(is_seen_lost),
+		"the engine's end is seen all the same");
+	sampler_stop(&sampler);
+	sampler = all;
+}
+
+/* A day on which the engine's clock loses 50 in a million, with a commit a second that is seen 1
+ * to 3 ms late. */
+static void test_drift(void)
+{
+	static struct model m;
+	int64_t worst_ns = 0;
+
+	for (int64_t s = 0; s < 86400; s++) {
+		int64_t engine_ns = s * (int64_t)NS_PER_S - s * 50000;
+		m.now_ns = (uint64_t)(s * (int64_t)NS_PER_S) + 1000000 + (uint64_t)(s % 3) * 1000000;
+		merge_time(&m, engine_ns);
+		int64_t off_ns = (int64_t)m.now_ns + m.offset_ns - engine_ns;
+		worst_ns = off_ns > worst_ns ? off_ns : worst_ns;
+		if (off_ns < 0)
+			worst_ns = INT64_MAX;
+	}
+	check(m.offset_known && worst_ns < 10000000, "ages do not grow with a clock that drifts");
+	int64_t before = m.offset_ns;
+	m.now_ns += 5000000;
+	merge_time(&m, (int64_t)m.now_ns + before - 4000000);
+	check(m.offset_ns == before, "a commit seen late moves nothing");
+	m.now_ns += 3600 * (uint64_t)NS_PER_S;
+	merge_time(&m, (int64_t)m.now_ns + before - NS_PER_S);
+	check(m.offset_ns == before - (int64_t)NS_PER_S, "after an hour's silence it is taken anew");
+}
+
 static void test_globs_and_failures(void)
 {
 	char *globs[] = { (char *)"drilling.r*", (char *)"remote.v" };
@@ -296,6 +383,8 @@ int main(void)
 	test_another_table();
 	test_another_engine();
 	test_globs_and_failures();
+	test_drift();
+	test_cells_that_go();
 	sampler_stop(&sampler);
 	dsm_engine_close(&engine);
 	printf("%d passed, %d failed\n", passed, failed);
