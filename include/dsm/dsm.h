@@ -318,9 +318,10 @@ DSM_EXPORT int dsm_set_quality(struct dsm *dsm, struct dsm_cell cell, enum dsm_q
 /** Publish all groups touched since dsm_begin() as one step; each group becomes visible
  *  whole. With none touched: nothing happens. *step may be NULL. Release order: who reads
  *  the commit sees all that this thread did before. While the engine is away commits go on
- *  and reach the readers that have the memory mapped already; at the re-attach the image is
- *  published again (not what was lent by dsm_loan()). dsm_status() tells. -EOWNERDEAD superseded; the
- *  handle then comes back as a reader. -ENOTCONN the connection was lost or renewed meanwhile, and
+ *  and reach the readers that have the memory mapped already; at the re-attach, if the table is the
+ *  same, the image is published again (not what was lent by dsm_loan()). dsm_status() tells. What was
+ *  acknowledged before a reload is carried over. -EOWNERDEAD superseded; the handle then comes back as
+ *  a reader. -ENOTCONN the connection was lost or renewed meanwhile, or the engine reloads, and
  *  whether this commit survived is not known: commit again. */
 DSM_EXPORT int dsm_commit(struct dsm *dsm, uint64_t *step);
 /** Drop the open commit; the image goes back to what was last published. */

@@ -64,12 +64,14 @@ static_assert(sizeof(struct region_header) == 192, "region header");
 static_assert(offsetof(struct region_header, layout_version) == 8, "layout version");
 static_assert(offsetof(struct region_header, heartbeat) == 128, "heartbeat has its own line");
 
+/* Bit of an owner line's epoch: the generation ends, and the grant with it. */
+#define DSM_GRANT_ENDED 0x80000000u
 /* One line an owner, written by the engine only. */
 struct owner_line {
 	/* low 32 bits: bank epoch (which memory holds the bank); high 32: enum dsm_owner_state.
 	 * One word, because the read path rechecks both after the copy. */
 	_Atomic uint64_t bank_state;
-	_Atomic uint32_t epoch;     /* number of the last grant; 0 = never granted */
+	_Atomic uint32_t epoch;     /* number of the last grant; 0 = never granted; DSM_GRANT_ENDED */
 	_Atomic uint32_t pid;       /* holder on this machine; 0 = none or remote */
 	_Atomic uint64_t first_seq; /* of the grant: highest verified seq of the bank + 1 */
 	_Atomic uint64_t takeovers;

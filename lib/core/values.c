@@ -109,3 +109,15 @@ void value_decode(const struct directory_cell *c, const uint64_t *record, struct
 		break;
 	}
 }
+
+bool record_sample(const struct directory_cell *cell, const uint64_t *record, const struct slot_meta *meta,
+	struct dsm_sample *out)
+{
+	uint8_t quality = (uint8_t)(record[0] & PAYLOAD_QUALITY_BITS);
+	if (quality == DSM_NEVER_WRITTEN)
+		return false;
+	*out = (struct dsm_sample){ .changed_ns = (int64_t)(record[0] & ~(uint64_t)PAYLOAD_QUALITY_BITS),
+		.quality = quality, .seq = meta->seq, .epoch = meta->epoch };
+	value_decode(cell, record, &out->value);
+	return true;
+}

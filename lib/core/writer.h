@@ -117,5 +117,8 @@ static inline struct check_fields writer_fields(const struct writer *w, const st
 int value_admit(const struct view *view, uint32_t cell, struct dsm_value *value);
 /* A record's words to a sample's value (pointers into `record`). */
 void value_decode(const struct directory_cell *cell, const uint64_t *record, struct dsm_value *out);
+/* All of it, as of the commit `meta`; false: never written. */
+bool record_sample(const struct directory_cell *cell, const uint64_t *record, const struct slot_meta *meta,
+	struct dsm_sample *out);
 
 #endif

@@ -109,7 +109,7 @@ static int restore_from_file(struct dsm_engine *e)
 	engine_log(e, "restoring%s from %s", e->options.restore ? "" : " what is known of ADC boards", used);
 	rc = ingest_server_restore(e, &image);
 	if (rc == 0 && e->options.restore)
-		rc = saver_restore(e, e->region, &image, true);
+		rc = restore_image(e, e->region, &image);
 	state_free(&image);
 	return rc;
 }
@@ -321,18 +321,38 @@ static void change_over(struct dsm_engine *e, struct region *fresh, struct holde
 	owners_engine_takes(e);
 }
 
-/* What a network's owners have written until here is carried over; what they write later is not
- * acknowledged to them. Owners on this machine publish their own image again when they come back. */
-static void end_remote_writes(struct dsm_engine *e)
+/* What owners have committed until here is carried over; what they commit later is not acknowledged to
+ * them: a network's are cut off, those on this machine see in their owner line that the grant has ended. */
+static void end_writes(struct dsm_engine *e)
 {
 	for (struct session *s = e->sessions; s; s = s->next)
 		if (s->ops->network && s->owner != DSM_NONE && !s->dead)
 			s->ops->fence(s);
+	takeover_end_grants(e->region, true);
+}
+
+/* Under lock, while nothing is being saved. On error the old generation goes on. */
+static int replace(struct dsm_engine *e, const struct dsm_table *table, struct region *fresh)
+{
+	struct holder *current = e->holders;
+	int rc = owners_init(e, table);
+	struct holder *holders = e->holders;
+	e->holders = current;
+	if (rc == 0) {
+		end_writes(e);
+		rc = restore_region(e, fresh);
+		if (rc)
+			takeover_end_grants(e->region, false);
+	}
+	if (rc == 0)
+		change_over(e, fresh, holders);
+	else
+		free(holders);
+	return rc;
 }
 
 int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
 {
-	struct state_image image = { 0 };
 	struct region *fresh = NULL;
 	if (!e || !table)
 		return dsm__fail(-EINVAL, "dsm_engine_reload(): null pointer");
@@ -348,26 +368,13 @@ int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
 	pthread_mutex_lock(&e->lock);
 	while (e->saving)
 		pthread_cond_wait(&e->save_wanted, &e->lock);
-	struct holder *current = e->holders, *holders = NULL;
-	end_remote_writes(e);
-	rc = saver_capture(e, &image);
-	if (rc == 0)
-		rc = saver_restore(e, fresh, &image, false);
-	state_free(&image);
-	if (rc == 0) {
-		rc = owners_init(e, table);
-		holders = e->holders;
-		e->holders = current;
-	}
-	if (rc == 0)
-		change_over(e, fresh, holders);
+	rc = replace(e, table, fresh);
 	if (rc == 0)
 		ingest_server_adopt(e, &boards);
 	if (rc == 0 && udp_reload_keys(e))
 		engine_log(e, "the keys of clients were not read again: %s", dsm_error());
 	pthread_mutex_unlock(&e->lock);
 	if (rc) {
-		free(holders);
 		region_free(&fresh);
 		ingest_server_discard(&boards);
 	}

@@ -237,11 +237,12 @@ void requests_forget_tickets(struct dsm_engine *engine);
 /* ---- saver.c ---- */
 int saver_start(struct dsm_engine *engine);
 void saver_stop(struct dsm_engine *engine);
-/* Under lock: the table and the request numbers as one image. */
-int saver_capture(struct dsm_engine *engine, struct state_image *image);
-/* Puts an image's values into a fresh region that nobody sees yet, and numbers into records. */
-int saver_restore(struct dsm_engine *engine, struct region *region, const struct state_image *image,
-	bool with_records);
 int saver_save(struct dsm_engine *engine);
+
+/* ---- restore.c: values into a fresh region that nobody sees yet ---- */
+/* Of a state file; request numbers into records. */
+int restore_image(struct dsm_engine *engine, struct region *region, const struct state_image *image);
+/* Of engine->region, whose writers have been stopped; with the groups that no file keeps. Under lock. */
+int restore_region(struct dsm_engine *engine, struct region *region);
 
 #endif

@@ -52,6 +52,11 @@ void region_init_bank(struct region *region, uint32_t owner, uint32_t bank_epoch
 /* ---- takeover.c: the four steps of an owner's death ---- */
 /* Fence by new memory: newest verified commits are copied, everybody moves over. */
 int takeover_move_bank(struct region *region, uint32_t owner);
+/* Newest whole commit of a ring, its payload in region->scratch; false: there is none. */
+bool takeover_newest(const struct region *region, const struct ring *ring, struct slot_meta *meta);
+/* All grants end with the generation (or, !end, go on after all): no owner on this machine is told
+ * any more that a commit is done. */
+void takeover_end_grants(struct region *region, bool end);
 /* Scrub and pulse; returns how many slots did not verify. */
 uint32_t takeover_scrub(struct region *region, uint32_t owner);
 /* Grant: epoch + 1, first seq; state. Returns the epoch. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* State: the table and the clients' request numbers, captured in one moment, written by a thread
- * of its own off everybody's path; and carrying values into a new generation. */
+/* State: the table and the clients' request numbers, written by a thread of its own off everybody's
+ * path. The engine's lock is held for what has to be of one moment, and for that only. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -9,31 +9,47 @@
 #include "core/error.h"
 #include "engine/engine.h"
 
-/* ---- capture ---- */
+/* ---- capture ----
+ * Request numbers and the engine's own groups belong together: an add is in both or in neither. So
+ * of one moment, under the lock, are the numbers, copies of the engine's groups up to OWN_COPY_MAX,
+ * and which version of its larger ones it was; that version is then read without the lock, and if it
+ * was overwritten meanwhile all begins anew, at last with large ones under the lock too. Other
+ * owners' groups commit when they like, lock or no lock: they are read as by any reader. */
 
-static void capture_group(const struct dsm_engine *e, struct state_image *image, uint32_t group)
+#define OWN_COPY_MAX ((uint64_t)64 << 10)
+#define MOMENTS 3
+#define READ_TRIES 200
+#define READ_SPINS 32
+#define READ_BYTES_MAX ((uint64_t)1 << 30)
+
+struct capture {
+	struct dsm_engine *e;
+	struct region *r;           /* stays: a reload waits for a save to end */
+	struct state_image *image;
+	struct state_client *clients; /* RECORDS_MAX */
+	uint32_t client_count;
+	uint64_t own_max;           /* payloads up to here are copied under the lock */
+	struct slot_meta *own;      /* of the engine's groups; seq 0 = nothing to save */
+	unsigned char *copies;      /* of these the small ones, one after another */
+	uint64_t *scratch;
+};
+
+static bool is_saved(const struct directory_group *g)
 {
-	const struct region *r = e->region;
-	const struct directory_group *g = &r->view.groups[group];
-	struct slot_meta meta;
-	int rc = -EAGAIN;
-	for (int i = 0; i < 200 && rc == -EAGAIN; i++)
-		rc = ring_read(&r->rings[group], 0, g->payload_bytes, r->scratch, r->scratch, &meta);
-	if (rc)
-		engine_log(e, "\"%s\" is written too fast to be saved; its values are not in this file",
-			view_text(&r->view, g->name));
-	if (rc || meta.seq == 0)
-		return;
-	for (uint32_t c = g->first_cell; c < g->first_cell + g->cell_count; c++) {
-		const struct directory_cell *cell = &r->view.cells[c];
-		const uint64_t *record = r->scratch + cell->offset_lo / 8;
-		struct dsm_sample s = { .changed_ns = (int64_t)(record[0] & ~(uint64_t)PAYLOAD_QUALITY_BITS),
-			.quality = (uint8_t)(record[0] & PAYLOAD_QUALITY_BITS), .seq = meta.seq,
-			.epoch = meta.epoch };
-		if (s.quality == DSM_NEVER_WRITTEN)
+	return !(g->flags & DSM_GROUP_NO_SAVE);
+}
+
+static void put_group(const struct capture *c, uint32_t group, const uint64_t *payload,
+	const struct slot_meta *meta)
+{
+	const struct view *v = &c->r->view;
+	const struct directory_group *g = &v->groups[group];
+	for (uint32_t i = g->first_cell; i < g->first_cell + g->cell_count; i++) {
+		const struct directory_cell *cell = &v->cells[i];
+		struct dsm_sample s;
+		if (!record_sample(cell, payload + cell->offset_lo / 8, meta, &s))
 			continue;
-		value_decode(cell, record, &s.value);
-		state_put_cell(image, view_text(&r->view, cell->name), view_text(&r->view, cell->unit), &s);
+		state_put_cell(c->image, view_text(v, cell->name), view_text(v, cell->unit), &s);
 	}
 }
 
@@ -46,110 +62,173 @@ static uint64_t first_in_flight(const struct record *record)
 	return first;
 }
 
-int saver_capture(struct dsm_engine *e, struct state_image *image)
+/* The engine writes under the lock, but a handle of dsm_engine_attach() may hold its role. */
+static int read_own(const struct capture *c, uint32_t group, uint64_t *to, struct slot_meta *meta)
 {
-	struct region *r = e->region;
-	state_begin(image, view_text(&r->view, r->view.head->region_name), r->generation,
-		clock_stamp(e->clock));
-	for (uint32_t i = 0; i < r->view.group_count; i++)
-		if (!(r->view.groups[i].flags & DSM_GROUP_NO_SAVE))
-			capture_group(e, image, i);
-	for (const struct record *rec = e->records; rec; rec = rec->next) {
-		struct state_client c = { .last_number = rec->last, .in_flight = first_in_flight(rec) };
-		memcpy(c.id, rec->id, sizeof(c.id));
-		state_put_client(image, &c);
-	}
-	ingest_server_capture(e, image);
-	return state_finish(image);
-}
-
-/* ---- restore ---- */
-
-struct restore {
-	struct dsm_engine *engine;
-	struct region *region;
-	struct writer *writers;     /* one an owner, made when first needed */
-	bool *ready;
-	uint64_t taken, left_out;
-	int64_t time;
-};
-
-static struct writer *writer_of(struct restore *x, uint32_t owner)
-{
-	if (!x->ready[owner]) {
-		if (writer_init(&x->writers[owner], &x->region->view, owner, 0, &region_sink, x->region) ||
-		    writer_begin(&x->writers[owner], x->time))
-			return NULL;
-		x->ready[owner] = true;
-	}
-	return &x->writers[owner];
-}
-
-/* Same name, same type, a value that the new table admits; everything else is left out. */
-static int restore_cell(const char *name, const char *unit, const struct dsm_sample *sample,
-	void *context)
-{
-	struct restore *x = context;
-	const struct view *v = &x->region->view;
-	(void)unit;
-	uint32_t c = view_find_cell(v, name);
-	if (c == DSM_NONE || v->cells[c].type != (uint8_t)sample->value.type) {
-		x->left_out++;
-		return 0;
-	}
-	struct writer *w = writer_of(x, v->groups[v->cells[c].group].owner);
-	if (!w)
-		return -ENOMEM;
-	int rc = writer_restore(w, c, sample);
-	if (rc == -ENOMEM)
-		return rc;
-	x->taken += rc == 0;
-	x->left_out += rc != 0;
-	return 0;
-}
-
-static int restore_client(const struct state_client *client, void *context)
-{
-	struct restore *x = context;
-	if (records_find(x->engine, client->id))
-		return 0;
-	struct record *record = records_add(x->engine, client->id);
-	if (!record)
-		return 0; /* its requests will be refused as unknown, which is the truth */
-	record->last = client->last_number;
-	record->away_ns = clock_now(x->engine->clock);
-	record->done_to = client->in_flight ? client->in_flight - 1 : client->last_number;
-	return 0;
-}
-
-int saver_restore(struct dsm_engine *e, struct region *region, const struct state_image *image,
-	bool with_records)
-{
-	uint32_t n = region->view.owner_count;
-	struct restore x = { .engine = e, .region = region, .time = clock_stamp(e->clock),
-		.writers = calloc(n, sizeof(struct writer)), .ready = calloc(n, sizeof(bool)) };
-	int rc = x.writers && x.ready ? 0 : dsm__fail(-ENOMEM, "no memory to restore");
-	if (rc == 0)
-		rc = state_walk(image->data, image->size, restore_cell,
-			with_records ? restore_client : NULL, &x);
-	for (uint32_t i = 0; x.ready && i < n; i++) {
-		if (!x.ready[i])
-			continue;
-		if (rc == 0)
-			rc = writer_commit(&x.writers[i], NULL);
-		writer_free(&x.writers[i]);
-	}
-	free(x.writers);
-	free(x.ready);
-	if (rc == 0)
-		engine_log(e, "values taken over: %llu; left out (no such cell, type or range): %llu",
-			(unsigned long long)x.taken, (unsigned long long)x.left_out);
+	const struct ring *ring = &c->r->rings[group];
+	int rc = -EAGAIN;
+	for (int i = 0; i < READ_TRIES && rc == -EAGAIN; i++)
+		rc = ring_read(ring, 0, ring->payload_bytes, to, to, meta);
 	return rc;
+}
+
+/* Under lock. */
+static void take_moment(struct capture *c)
+{
+	const struct view *v = &c->r->view;
+	unsigned char *to = c->copies;
+	c->client_count = 0;
+	for (const struct record *rec = c->e->records; rec; rec = rec->next) {
+		struct state_client *s = &c->clients[c->client_count++];
+		*s = (struct state_client){ .last_number = rec->last, .in_flight = first_in_flight(rec) };
+		memcpy(s->id, rec->id, sizeof(s->id));
+	}
+	for (uint32_t i = 0; i < v->owners[0].group_count; i++) {
+		uint32_t group = v->owners[0].first_group + i;
+		const struct directory_group *g = &v->groups[group];
+		c->own[i] = (struct slot_meta){ 0 };
+		if (!is_saved(g))
+			continue;
+		if (g->payload_bytes > c->own_max) {
+			c->own[i].seq = atomic_load_explicit(c->r->rings[group].pulse, memory_order_acquire);
+			continue;
+		}
+		if (read_own(c, group, (void *)to, &c->own[i]))
+			c->own[i].seq = UINT64_MAX; /* told without the lock */
+		to += g->payload_bytes;
+	}
+}
+
+static void too_fast(const struct capture *c, uint32_t group)
+{
+	engine_log(c->e, "\"%s\" is written too fast to be saved; its values are not in this file",
+		view_text(&c->r->view, c->r->view.groups[group].name));
+}
+
+/* -EAGAIN: a large group is no longer what it was at that moment. */
+static int put_own(const struct capture *c)
+{
+	const struct view *v = &c->r->view;
+	const unsigned char *from = c->copies;
+	for (uint32_t pass = 0; pass < 2; pass++) /* the large ones first, before they are overwritten */
+		for (uint32_t i = 0; i < v->owners[0].group_count; i++) {
+			uint32_t group = v->owners[0].first_group + i;
+			const struct directory_group *g = &v->groups[group];
+			const struct ring *ring = &c->r->rings[group];
+			struct slot_meta meta = c->own[i];
+			bool large = g->payload_bytes > c->own_max;
+			if (!is_saved(g) || large != (pass == 0))
+				continue;
+			if (large && meta.seq && ring_read_at(ring, meta.seq, c->scratch, &meta))
+				return -EAGAIN;
+			if (meta.seq == UINT64_MAX)
+				too_fast(c, group);
+			else if (meta.seq)
+				put_group(c, group, large ? c->scratch : (const void *)from, &meta);
+			from += large ? 0 : g->payload_bytes;
+		}
+	return 0;
+}
+
+static void pause_briefly(int attempt)
+{
+	struct timespec t = { 0, 100000 };
+	if (attempt >= READ_SPINS)
+		nanosleep(&t, NULL);
+}
+
+/* Another owner's group. Its bank may move meanwhile: where it lies is looked up under the lock. */
+static void put_foreign(const struct capture *c, uint32_t group)
+{
+	struct slot_meta meta = { 0 };
+	uint64_t looked = 0;
+	int rc = -EAGAIN;
+	for (int i = 0; i < READ_TRIES && (rc == -EAGAIN || rc == -ESTALE) && looked < READ_BYTES_MAX; i++) {
+		pause_briefly(i);
+		pthread_mutex_lock(&c->e->lock);
+		struct ring ring = c->r->rings[group];
+		pthread_mutex_unlock(&c->e->lock);
+		rc = ring_read(&ring, 0, ring.payload_bytes, c->scratch, c->scratch, &meta);
+		looked += ring.payload_bytes / 4;
+	}
+	if (rc)
+		too_fast(c, group);
+	else if (meta.seq)
+		put_group(c, group, c->scratch, &meta);
+}
+
+static int make_room(struct capture *c)
+{
+	const struct view *v = &c->r->view;
+	uint64_t largest = 8, copies = 8;
+	for (uint32_t i = 0; i < v->group_count; i++) {
+		const struct directory_group *g = &v->groups[i];
+		if (is_saved(g) && g->payload_bytes > largest)
+			largest = g->payload_bytes;
+		if (is_saved(g) && g->owner == 0 && g->payload_bytes <= c->own_max)
+			copies += g->payload_bytes;
+	}
+	c->clients = malloc(RECORDS_MAX * sizeof(*c->clients));
+	c->own = malloc((v->owners[0].group_count + 1) * sizeof(*c->own));
+	c->copies = malloc(copies);
+	c->scratch = malloc(largest);
+	if (!c->clients || !c->own || !c->copies || !c->scratch)
+		return dsm__fail(-ENOMEM, "state: no memory for copies of %llu bytes; leave large groups out "
+			"with save: false", (unsigned long long)(largest + copies));
+	memset(c->copies, 0, copies); /* its pages are there before the lock is taken */
+	return 0;
+}
+
+static void free_room(struct capture *c)
+{
+	free(c->clients);
+	free(c->own);
+	free(c->copies);
+	free(c->scratch);
+}
+
+/* Numbers and the engine's own groups. -EAGAIN. */
+static int capture_own(struct capture *c)
+{
+	const struct view *v = &c->r->view;
+	int rc = make_room(c);
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&c->e->lock);
+	take_moment(c);
+	pthread_mutex_unlock(&c->e->lock);
+	state_begin(c->image, view_text(v, v->head->region_name), c->r->generation, clock_stamp(c->e->clock));
+	return put_own(c);
+}
+
+/* Without the lock; e->saving. */
+static int capture(struct dsm_engine *e, struct state_image *image)
+{
+	struct capture c = { .e = e, .r = e->region, .image = image };
+	int rc = -EAGAIN;
+	for (int i = 0; i < MOMENTS && rc == -EAGAIN; i++) {
+		free_room(&c);
+		state_free(image);
+		c.own_max = i + 1 < MOMENTS ? OWN_COPY_MAX : UINT64_MAX;
+		rc = capture_own(&c);
+	}
+	for (uint32_t i = 0; rc == 0 && i < c.r->view.group_count; i++)
+		if (c.r->view.groups[i].owner != 0 && is_saved(&c.r->view.groups[i]))
+			put_foreign(&c, i);
+	for (uint32_t i = 0; rc == 0 && i < c.client_count; i++)
+		state_put_client(image, &c.clients[i]);
+	free_room(&c);
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&e->lock);
+	ingest_server_capture(e, image);
+	pthread_mutex_unlock(&e->lock);
+	return state_finish(image);
 }
 
 /* ---- save ---- */
 
-/* One save at a time. The lock is held only for the capture. */
+/* One save at a time. */
 int saver_save(struct dsm_engine *e)
 {
 	struct state_image image = { 0 };
@@ -158,8 +237,8 @@ int saver_save(struct dsm_engine *e)
 		pthread_cond_wait(&e->save_wanted, &e->lock);
 	e->saving = true;
 	uint64_t began = clock_now(e->clock);
-	int rc = saver_capture(e, &image);
 	pthread_mutex_unlock(&e->lock);
+	int rc = capture(e, &image);
 	if (rc == 0)
 		rc = state_store(e->state_file, &image);
 	state_free(&image);

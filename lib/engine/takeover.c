@@ -74,7 +74,7 @@ uint32_t takeover_scrub(struct region *r, uint32_t owner)
  * single-scan). Bounded in tries and bytes: a hostile owner's pulse may name what never comes. */
 #define SETTLE_TRIES 200u
 #define SETTLE_BYTES ((uint64_t)256 << 20)
-static bool newest_settled(const struct region *r, const struct ring *ring, struct slot_meta *meta)
+bool takeover_newest(const struct region *r, const struct ring *ring, struct slot_meta *meta)
 {
 	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire);
 	int rc = -EAGAIN;
@@ -98,7 +98,7 @@ static void copy_newest(struct region *r, uint32_t owner, unsigned char *fresh)
 	for (uint32_t g = o->first_group; g < o->first_group + o->group_count; g++) {
 		struct ring ring = r->rings[g];
 		struct slot_meta meta;
-		if (!newest_settled(r, &r->rings[g], &meta))
+		if (!takeover_newest(r, &r->rings[g], &meta))
 			continue;
 		ring.slots = fresh + r->view.groups[g].ring_offset;
 		ring.pulse = (void *)(fresh + r->view.groups[g].pulse_offset);
@@ -147,6 +147,18 @@ int takeover_move_bank(struct region *r, uint32_t owner)
 	region_point_rings(r, owner);
 	madvise(r->base + o->bank_offset, o->bank_bytes, MADV_DONTFORK);
 	return 0;
+}
+
+void takeover_end_grants(struct region *r, bool end)
+{
+	for (uint32_t i = 0; i < r->view.owner_count; i++) {
+		_Atomic uint32_t *epoch = &r->lines[i].epoch;
+		uint32_t now = atomic_load_explicit(epoch, memory_order_relaxed) & ~DSM_GRANT_ENDED;
+		atomic_store_explicit(epoch, now | (end ? DSM_GRANT_ENDED : 0), memory_order_release);
+	}
+	/* pairs with the fence in the shm transport's finish(): either what is read here after it has a
+	 * commit, or its owner sees that the grant has ended and does not acknowledge it */
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 void takeover_set_state(struct region *r, uint32_t owner, uint32_t state, uint32_t pid)

@@ -108,7 +108,7 @@ static uint64_t shm_owner_line(const struct transport_conn *conn, uint32_t owner
 {
 	const struct owner_line *line = &conn->lines[owner];
 	if (epoch)
-		*epoch = atomic_load_explicit(&line->epoch, memory_order_relaxed);
+		*epoch = atomic_load_explicit(&line->epoch, memory_order_relaxed) & ~DSM_GRANT_ENDED;
 	if (pid)
 		*pid = atomic_load_explicit(&line->pid, memory_order_relaxed);
 	if (step)

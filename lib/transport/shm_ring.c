@@ -130,10 +130,13 @@ static inline bool is_ours(const struct transport_conn *conn, const struct ring 
 
 static int still_ours(const struct transport_conn *conn, const struct ring *ring)
 {
+	const char *name = view_text(conn->view, conn->view->owners[conn->own_owner].name);
 	if (is_ours(conn, ring))
 		return 0;
-	return dsm__fail(-EOWNERDEAD, "owner \"%s\" was given to somebody else; nothing was written",
-		view_text(conn->view, conn->view->owners[conn->own_owner].name));
+	if (atomic_load_explicit(&ring->line->epoch, memory_order_relaxed) == (conn->own_epoch | DSM_GRANT_ENDED))
+		return dsm__fail(-ENOTCONN, "owner \"%s\": the engine begins a new generation; whether this "
+			"commit survived is not known: commit again", name);
+	return dsm__fail(-EOWNERDEAD, "owner \"%s\" was given to somebody else; nothing was written", name);
 }
 
 int shm_publish(struct transport_conn *conn, uint32_t group, const struct check_fields *fields,
