@@ -75,6 +75,7 @@ static void rdma_rows(struct bench_list *list)
 	bench_rows_rdma(list);
 	bench_rows_rdma_load(list);
 	bench_rows_rdma_switches(list);
+	bench_rows_rdma_observer(list);
 }
 #else
 static void rdma_rows(struct bench_list *list)
@@ -94,6 +95,7 @@ static void all_rows(struct bench_list *list)
 	bench_rows_segment(list);
 	bench_rows_redis(list);
 	bench_rows_udp(list);
+	bench_rows_observer(list);
 	bench_rows_handover(list);
 	bench_rows_scale(list);
 }

@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is looked at is not disturbed. */
+#define OBSERVER_AIM(way, what, of) { .text = "engine's step, " what ", with 32 observers over " way " <= 1.1 x with none", \
+	.figure = of, .left = "observer." way ".32.step", .right = "observer." way ".0.step", .factor = 1.1 }
+#define OBSERVER_AIMS(way) OBSERVER_AIM(way, "median", "median"), OBSERVER_AIM(way, "p99.9", "p999")
+
 /* All as "at most so many ns": 100 million per second are 10 ns each. */
 static const struct bench_aim aims[] = {
 	{ .text = "dsm_read of an f64 cell <= 2.5 x ck_sequence copy of the same 64-byte slot",
@@ -31,6 +36,7 @@ static const struct bench_aim aims[] = {
 	  .left = "udp.read.1.poll.dsm.rtt", .right = "udp.read.1.poll.udp.rtt", .factor = 1.15 },
 	{ .text = "the same, asleep, 16 clients at once",
 	  .left = "udp.read.16.block.dsm.rtt", .right = "udp.read.16.block.udp.rtt", .factor = 1.15 },
+	OBSERVER_AIMS("shm"), OBSERVER_AIMS("udp"),
 };
 /* Of rdma rows. "At least 0.9 times the speed" is "at most 1 / 0.9 times the time". A thousandth of
  * a context switch a read stands for none: the engine's own are some tens a second, more or less. */
@@ -53,6 +59,7 @@ static const struct bench_aim rdma_aims[] = {
 	{ .text = "the same >= 0.9 x the speed of the pipeline alone, which does not ask for the step",
 	  .left = "rdma.snapshot.dsm-step", .right = "rdma.snapshot.verbs-pipeline", .factor = 1 / 0.9 },
 	SWITCH_AIM("1"), SWITCH_AIM("8"), SWITCH_AIM("32"),
+	OBSERVER_AIMS("rdma"),
 };
 
 static size_t each_repeat(const struct bench_result *row, size_t figure, double *out)

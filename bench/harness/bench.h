@@ -12,7 +12,7 @@
 
 #define BENCH_NAME_MAX 80
 #define BENCH_WHY_MAX 200
-#define BENCH_SERIES_MAX 6
+#define BENCH_SERIES_MAX 8
 #define BENCH_SAMPLES_MAX 100000u /* of one series in one repeat */
 
 /* How the samples of a row come about. */
@@ -33,7 +33,7 @@ struct bench_conf {
 
 /* What a process has spent on `ops` operations. */
 struct bench_usage {
-	uint64_t cpu_ns, voluntary_switches, ops;
+	uint64_t cpu_ns, voluntary_switches, involuntary_switches, ops;
 };
 
 /* One repeat's samples, in the row's unit, in the order they were taken. */
@@ -127,6 +127,7 @@ void bench_rows_echo(struct bench_list *list);
 void bench_rows_segment(struct bench_list *list);
 void bench_rows_redis(struct bench_list *list);
 void bench_rows_udp(struct bench_list *list);
+void bench_rows_observer(struct bench_list *list);
 void bench_rows_handover(struct bench_list *list);
 void bench_rows_dsm(struct bench_list *list);
 void bench_rows_wires(struct bench_list *list);
@@ -135,5 +136,6 @@ void bench_rows_scale(struct bench_list *list);
 void bench_rows_rdma(struct bench_list *list);
 void bench_rows_rdma_load(struct bench_list *list);
 void bench_rows_rdma_switches(struct bench_list *list);
+void bench_rows_rdma_observer(struct bench_list *list);
 
 #endif

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHILDREN_MAX 16
+#define CHILDREN_MAX 64
 #define READY_TRIES 10000  /* of 1 ms */
 #define GENTLE_TRIES 1000  /* of 1 ms, then SIGKILL */
 

@@ -59,7 +59,8 @@ struct bench_usage bench_usage_self(void)
 	getrusage(RUSAGE_SELF, &r);
 	uint64_t us = (uint64_t)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1000000u +
 		(uint64_t)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
-	return (struct bench_usage){ .cpu_ns = us * 1000u, .voluntary_switches = (uint64_t)r.ru_nvcsw };
+	return (struct bench_usage){ .cpu_ns = us * 1000u, .voluntary_switches = (uint64_t)r.ru_nvcsw,
+		.involuntary_switches = (uint64_t)r.ru_nivcsw };
 }
 
 /* Add what one thread of another process has spent. */
@@ -81,6 +82,8 @@ static void add_task(struct bench_usage *sum, pid_t pid, const char *task)
 	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "voluntary_ctxt_switches: %llu", &switches) == 1)
 			sum->voluntary_switches += switches;
+		else if (sscanf(line, "nonvoluntary_ctxt_switches: %llu", &switches) == 1)
+			sum->involuntary_switches += switches;
 	}
 	fclose(f);
 }
@@ -106,6 +109,7 @@ struct bench_usage bench_usage_since(struct bench_usage now, struct bench_usage 
 	return (struct bench_usage){
 		.cpu_ns = now.cpu_ns > before.cpu_ns ? now.cpu_ns - before.cpu_ns : 0,
 		.voluntary_switches = now.voluntary_switches - before.voluntary_switches,
+		.involuntary_switches = now.involuntary_switches - before.involuntary_switches,
 		.ops = ops,
 	};
 }

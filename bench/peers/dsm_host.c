@@ -51,21 +51,28 @@ static int open_engine(const struct dsm_host *host, struct bench_shared *shared,
 	return rc;
 }
 
-static int serve(struct bench_shared *shared, void *arg)
+static int wait_for_end(struct bench_shared *shared)
 {
-	struct dsm_engine *engine = NULL;
-	int rc = open_engine(arg, shared, &engine);
-	if (rc) {
-		snprintf(shared->why, sizeof(shared->why), "engine: %.180s", dsm_error());
-		return rc;
-	}
 	atomic_store(&shared->ready, 1);
 	struct bench_usage before = bench_usage_self();
 	while (!bench_stop && !atomic_load(&shared->stop))
 		bench_sleep_ns(50000000); /* a signal ends the sleep; the engine has its own thread */
 	shared->usage = bench_usage_since(bench_usage_self(), before, 1);
-	dsm_engine_close(&engine);
 	return 0;
+}
+
+static int serve(struct bench_shared *shared, void *arg)
+{
+	const struct dsm_host *host = arg;
+	struct dsm_engine *engine = NULL;
+	int rc = open_engine(host, shared, &engine);
+	if (rc) {
+		snprintf(shared->why, sizeof(shared->why), "engine: %.180s", dsm_error());
+		return rc;
+	}
+	rc = host->work ? host->work(engine, shared, host->work_arg) : wait_for_end(shared);
+	dsm_engine_close(&engine);
+	return rc;
 }
 
 static int start(struct dsm_host *host, int cpu, struct bench_run *out)
@@ -117,6 +124,19 @@ int dsm_host_start_udp(struct dsm_host *host, int cpu, bool spin, int (*define)(
 	if (port < 0)
 		return bench_why(out, port, "no free port: %s", strerror(-port));
 	snprintf(host->udp, sizeof(host->udp), "127.0.0.1:%d", port);
+	return start(host, cpu, out);
+}
+
+int dsm_host_start_working(struct dsm_host *host, int cpu, const char *rdma, bool udp,
+	int (*define)(struct dsm_table *, const void *),
+	int (*work)(struct dsm_engine *, struct bench_shared *, void *), void *arg, struct bench_run *out)
+{
+	int port = udp ? free_port() : 0;
+	*host = (struct dsm_host){ .define = define, .rdma = rdma, .work = work, .work_arg = arg };
+	if (port < 0)
+		return bench_why(out, port, "no free port: %s", strerror(-port));
+	if (udp)
+		snprintf(host->udp, sizeof(host->udp), "127.0.0.1:%d", port);
 	return start(host, cpu, out);
 }
 

@@ -19,6 +19,9 @@ struct dsm_host {
 	const char *rdma;    /* ADDR:PORT that is served beside; NULL = none */
 	char udp[32];        /* the same; "" = none */
 	bool udp_spin;       /* over udp, engine and clients poll while they wait */
+	/* instead of sleeping until the end, in the engine's process; NULL = sleep */
+	int (*work)(struct dsm_engine *engine, struct bench_shared *shared, void *arg);
+	void *work_arg;
 };
 
 /* 0 or -errno with the reason in `out` (may be NULL). To be stopped in any case. */
@@ -30,6 +33,11 @@ int dsm_host_start_rdma(struct dsm_host *host, const char *rdma, int cpu,
 /* The same at a free port of udp://127.0.0.1, without keys; into host->udp. spin: both sides poll. */
 int dsm_host_start_udp(struct dsm_host *host, int cpu, bool spin, int (*define)(struct dsm_table *, const void *),
 	const void *arg, struct bench_run *out);
+/* The same beside shm at one of both, or none; the engine's process does `work`, which says when it is
+ * ready and ends as a child's work does (harness/child.h). */
+int dsm_host_start_working(struct dsm_host *host, int cpu, const char *rdma, bool udp,
+	int (*define)(struct dsm_table *, const void *),
+	int (*work)(struct dsm_engine *, struct bench_shared *, void *), void *arg, struct bench_run *out);
 void dsm_host_stop(struct dsm_host *host);
 /* owner NULL: a reader. */
 int dsm_host_attach(const char *name, const char *owner, struct dsm **out);
