@@ -237,7 +237,8 @@ static int take_options(struct dsm *dsm, const struct dsm_options *opts)
 	dsm->fault = opts->fault ? strdup(opts->fault) : NULL;
 	dsm->key_file = opts->key_file ? strdup(opts->key_file) : NULL;
 	dsm->program = program_name(opts->program);
-	dsm->message = malloc(CONTROL_MAX);
+	dsm->message = malloc((size_t)2 * CONTROL_MAX);
+	dsm->requests = dsm->message ? dsm->message + CONTROL_MAX : NULL;
 	if (!dsm->program || !dsm->message || (opts->owner && !dsm->owner_name) || (opts->fault && !dsm->fault) ||
 	    (opts->key_file && !dsm->key_file))
 		return dsm__fail(-ENOMEM, "no memory for a handle");

@@ -119,7 +119,8 @@ struct dsm {
 	struct age_watch *ages;
 	uint32_t age_count;
 	uint32_t *owner_states;
-	unsigned char *message;     /* CONTROL_MAX, of the slow path */
+	unsigned char *message;     /* CONTROL_MAX, of the slow path: what has come */
+	unsigned char *requests;    /* CONTROL_MAX behind it, under lock: what goes */
 	uint64_t heartbeat, moved_ns, pass_ns, retry_ns, backoff_ms, beat, reattached;
 	bool lost, stale, attached_once;
 	bool trying;                /* to attach again */

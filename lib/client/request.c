@@ -41,10 +41,10 @@ void request_free(struct dsm *dsm)
 void request_flush(struct dsm *dsm)
 {
 	struct link *link = slow_link(dsm);
-	unsigned char *message = malloc(CONTROL_MAX);
+	unsigned char *message = dsm->requests;
 	struct control_writer w;
 	uint64_t number = dsm->next_number > WINDOW ? dsm->next_number - WINDOW : 1;
-	bool blocked = !message;
+	bool blocked = false;
 	while (dsm->unsent && !blocked) {
 		uint64_t first = number;
 		control_begin(&w, message, CONTROL_MAX, CONTROL_REQUEST);
@@ -63,7 +63,6 @@ void request_flush(struct dsm *dsm)
 				dsm->unsent--;
 			}
 	}
-	free(message);
 }
 
 void request_reply(struct dsm *dsm, struct control_reader *r)

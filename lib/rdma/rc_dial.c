@@ -219,6 +219,9 @@ int rc_connect(struct rdma_cm_id *id, struct ibv_qp *qp, const struct verbs_requ
 int rc_event(struct rdma_event_channel *channel, struct rdma_cm_id **id)
 {
 	struct rdma_cm_event *event;
+	struct pollfd p = { channel->fd, POLLIN, 0 };
+	if (poll(&p, 1, 0) == 0) /* rdma_get_cm_event() allocates before it looks */
+		return -EAGAIN;
 	if (rdma_get_cm_event(channel, &event))
 		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -ENODEV;
 	int rc = ended(event);
