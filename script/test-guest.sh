@@ -6,7 +6,7 @@
 in_guest() {
 	local wanted=$1 status=0
 	shift
-	DSM_GUEST_MARK=$guest_mark script/guest "$@" >"$guest_said" 2>&1 || status=$?
+	DSM_GUEST_MARK=$guest_mark script/guest --emulate "$@" >"$guest_said" 2>&1 || status=$?
 	sed 's/^/    /' "$guest_said"
 	[ "$status" -eq "$wanted" ] || {
 		printf 'status %d\n' "$status"

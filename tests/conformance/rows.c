@@ -81,7 +81,7 @@ void rig_uri(const struct rig *rig, const char *name, unsigned port, char uri[12
 		return;
 	}
 	const char *address = getenv("DSM_TEST_RDMA_ADDRESS"); /* another one of the same machine */
-	if (strcmp(host, "process") == 0 && address) {
+	if (strcmp(host, "process") == 0 && address && *address) {
 		host = address;
 	} else if (strcmp(host, "process") == 0) {
 		ok(device_address(own));

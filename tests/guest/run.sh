@@ -37,9 +37,10 @@ ask() {
 case $what.$GUEST_HOSTS.$GUEST_ID in
 conformance.1.0)
 	export DSM_TEST_ROWS=rdma DSM_TEST_RDMA=self
-	"$programs/conformance/conformance" --jobs 2 "$@" &&
-		DSM_TEST_RDMA_ADDRESS=$GUEST_IP6 "$programs/conformance/conformance" --jobs 2 \
-			--filter '*/@(every_type_round_trips|groups_of_one_step|a_second_claimant*|an_engine_restart*)'
+	"$programs/conformance/conformance" --jobs 2 "$@" || exit
+	[ -n "$GUEST_IP6" ] || { echo 'skipped: IPv6: this device has no address of it'; exit 0; }
+	DSM_TEST_RDMA_ADDRESS=$GUEST_IP6 "$programs/conformance/conformance" --jobs 2 \
+		--filter '*/@(every_type_round_trips|groups_of_one_step|a_second_claimant*|an_engine_restart*)'
 	;;
 conformance.2.1)
 	export DSM_TEST_ROWS=rdma DSM_TEST_RDMA=$GUEST_PEER
