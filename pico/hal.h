@@ -35,7 +35,7 @@ bool hal_adc_newest(unsigned channel, uint16_t *out, unsigned n);
 bool hal_adc_overrun(void);
 
 /* ---- network ---- */
-/* false: there is no network part that answers. May take 10 ms. */
+/* false: there is no network part that answers. May take 10 ms. Until it has been found: again and again. */
 bool hal_net_start(const struct pico_settings *settings);
 /* As often as the main loop comes by; returns at once. */
 void hal_net_poll(uint64_t now_us);

@@ -3,6 +3,8 @@
 
 #include "journal.h"
 
+#define NET_EVERY_US 100000u
+
 static const struct journal settings_journal = { 0, 0x31474643, SETTINGS_BYTES + JOURNAL_OVERHEAD };
 static const struct journal epoch_journal = { 2 * HAL_FLASH_SECTOR, 0x31434f50, 4 + JOURNAL_OVERHEAD };
 _Static_assert(HAL_FLASH_PAGE % (SETTINGS_BYTES + JOURNAL_OVERHEAD) == 0, "slots do not cross pages");
@@ -71,6 +73,13 @@ static bool start_device(struct board *b)
 	return hal_adc_start(b->settings.channels, b->settings.tick_us) && pico_start(&b->device, &config, &hal);
 }
 
+/* One that is slow at power-up, or gets its power later, is found later. */
+static void find_net(struct board *b)
+{
+	b->has_net = hal_net_start(&b->settings);
+	b->net_due_us = hal_now_us() + NET_EVERY_US;
+}
+
 void board_start(struct board *b)
 {
 	load_settings(b);
@@ -82,9 +91,9 @@ void board_start(struct board *b)
 		console_print(&b->console, "no key and addresses yet: set, save, reset; help\r\n");
 		return;
 	}
-	b->has_net = hal_net_start(&b->settings);
+	find_net(b);
 	if (!b->has_net)
-		console_print(&b->console, "error: the network part does not answer\r\n");
+		console_print(&b->console, "error: the network part does not answer; it is tried again\r\n");
 	b->runs = start_device(b);
 	if (!b->runs)
 		console_print(&b->console, "error: this machine has fewer channels\r\n");
@@ -159,8 +168,13 @@ void board_poll(struct board *b)
 	do_verb(b, console_poll(&b->console));
 	if (!b->runs)
 		return;
-	if (b->has_net)
+	if (b->has_net) {
 		hal_net_poll(hal_now_us());
+	} else if (hal_now_us() >= b->net_due_us) {
+		find_net(b);
+		if (b->has_net)
+			console_print(&b->console, "the network part answers\r\n");
+	}
 	watch_link(b);
 	if (hal_adc_overrun()) {
 		b->overruns++;

@@ -14,12 +14,14 @@ struct board {
 	struct console console;
 	bool runs;                              /* has all it takes to send */
 	bool has_net, link;
+	uint64_t net_due_us;                    /* without a network part: when to look for one again */
 	uint32_t overruns, link_losses;
 };
 
 /* Settings that are damaged or not there: the defaults, and nothing is sent until a key is set. */
 void board_start(struct board *board);
-/* One turn of the main loop. Returns at once, but for `save` and `epoch` (flash). */
+/* One turn of the main loop. Returns at once, but for `save` and `epoch` (flash), and every 0.1 s for
+ * hal_net_start() while no network part answers. */
 void board_poll(struct board *board);
 
 #endif

@@ -117,15 +117,32 @@ static enum console_verb take_line(struct console *c)
 	} else if (same(verb, "status")) {
 		return CONSOLE_STATUS;
 	} else if (same(verb, "epoch")) {
-		if (parse_number(first, &c->epoch))
+		if (parse_number(first, &c->epoch) && c->epoch <= CONSOLE_EPOCH_MAX)
 			return CONSOLE_EPOCH;
-		wrong(c, "a number from 0 to 4294967295");
+		wrong(c, "a number from 0 to 4000000000");
 	} else if (same(verb, "help")) {
 		console_print(c, help);
 	} else if (*verb) {
 		wrong(c, "a verb; help lists them");
 	}
 	return CONSOLE_NONE;
+}
+
+/* "set key " and what follows: it is not echoed, as it is not shown. */
+static bool is_secret(const struct console *c)
+{
+	static const char *const words[] = { "set", "key" };
+	unsigned at = 0;
+	for (unsigned w = 0; w < 2; w++) {
+		while (at < c->length && c->line[at] == ' ')
+			at++;
+		for (const char *p = words[w]; *p; p++, at++)
+			if (at >= c->length || c->line[at] != *p)
+				return false;
+		if (at >= c->length || c->line[at] != ' ')
+			return false;
+	}
+	return true;
 }
 
 static enum console_verb take_char(struct console *c, char typed)
@@ -152,7 +169,7 @@ static enum console_verb take_char(struct console *c, char typed)
 			c->line[c->length++] = typed;
 		else
 			c->too_long = true;
-		print_char(c, typed);
+		print_char(c, typed != ' ' && is_secret(c) ? '*' : typed);
 	}
 	return verb;
 }

@@ -8,6 +8,7 @@
 
 #define CONSOLE_LINE 80u
 #define CONSOLE_OUT 2048u       /* a power of two */
+#define CONSOLE_EPOCH_MAX 4000000000u   /* and room for 294 million starts above it */
 
 enum console_verb { CONSOLE_NONE, CONSOLE_SAVE, CONSOLE_EPOCH, CONSOLE_RESET, CONSOLE_STATUS };
 

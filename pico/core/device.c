@@ -2,12 +2,13 @@
 #include "device.h"
 
 /* Without a stored counter the engine takes the board for a replay after its next start: say so in
- * every datagram, and go on. */
+ * every datagram, and go on. The last number of all is never followed by 0: it repeats, and that is told. */
 static void new_epoch(struct pico_device *d)
 {
-	d->epoch++;
+	bool last = d->epoch == UINT32_MAX;
+	d->epoch += !last;
 	d->seq = 0;
-	d->epoch_stored = d->hal.store_epoch(d->hal.context, d->epoch);
+	d->epoch_stored = d->hal.store_epoch(d->hal.context, d->epoch) && !last;
 }
 
 bool pico_start(struct pico_device *d, const struct pico_config *config, const struct pico_hal *hal)

@@ -43,6 +43,7 @@
 #define ARP_RETRIES 2u
 #define LINK_EVERY_US 10000u
 #define LOOK_EVERY_US 50u
+#define SEND_US 1000000u        /* without an answer to ARP a SEND ends after 0.15 s */
 
 static void put(struct w5500 *c, unsigned block, unsigned at, const uint8_t *data, size_t n)
 {
@@ -121,8 +122,7 @@ static bool set_up(struct w5500 *c)
 		return false;
 	put(c, SOCKET, SN_DIPR, s->engine, 4);
 	put16(c, SOCKET, SN_DPORT, s->port);
-	c->open = true;
-	c->link = get8(c, COMMON, PHYCFGR) & PHYCFGR_LNK;
+	c->open = true; /* the link is looked at in w5500_poll: that it was away is seen by the caller */
 	return true;
 }
 
@@ -154,10 +154,13 @@ void w5500_poll(struct w5500 *c, uint64_t now_us)
 		c->send_due_us = now_us + LOOK_EVERY_US;
 		look_at_send(c);
 	}
+	if (c->sending && c->send_end_us == 0)
+		c->send_end_us = now_us + SEND_US;
 	if (now_us < c->link_due_us)
 		return;
 	c->link_due_us = now_us + LINK_EVERY_US;
-	if (!c->open || get8(c, SOCKET, SN_SR) != SN_SR_UDP) {
+	bool stuck = c->sending && now_us >= c->send_end_us;
+	if (!c->open || stuck || get8(c, SOCKET, SN_SR) != SN_SR_UDP) {
 		c->resets++;
 		set_up(c);
 		return;
@@ -189,8 +192,11 @@ bool w5500_send(struct w5500 *c, const uint8_t *data, size_t n)
 	unsigned at = get16(c, SOCKET, SN_TX_WR);
 	put(c, TX_BUFFER, at, data, n);
 	put16(c, SOCKET, SN_TX_WR, (at + (unsigned)n) & 0xffff);
-	if (!command(c, SN_CR_SEND))
+	if (!command(c, SN_CR_SEND)) {
+		c->open = c->link = false; /* what it has taken of this is not known: set up again */
 		return false;
+	}
 	c->sending = true;
+	c->send_end_us = 0;
 	return true;
 }

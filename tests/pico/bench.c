@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "journal.h"
-#include "settings.h"
+
+#define VALUE_ERROR 6           /* of 65535 */
 
 struct machine *m;
 struct seen seen[SEEN_MAX];
@@ -15,6 +16,7 @@ unsigned seen_count;
 uint64_t stream_hash;
 uint32_t bench_device = 7, bench_tick_us = 1000;
 uint8_t bench_key[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+struct pico_settings bench_settings;
 static bool bad_datagram;
 
 void bench_failed(const char *file, int line, const char *what, const char *format, ...)
@@ -71,18 +73,34 @@ bool hal_flash_program(uint32_t offset, const uint8_t page[HAL_FLASH_PAGE])
 	return true;
 }
 
+bool bench_fill(unsigned settings, unsigned epochs)
+{
+	static const struct journal settings_journal = { 0, 0x31474643, SETTINGS_BYTES + JOURNAL_OVERHEAD },
+		epoch_journal = { 2 * HAL_FLASH_SECTOR, 0x31434f50, 4 + JOURNAL_OVERHEAD };
+	uint8_t bytes[SETTINGS_BYTES];
+	settings_encode(&bench_settings, bytes);
+	for (unsigned i = 0; i < settings; i++)
+		if (!journal_save(&settings_journal, bytes))
+			return false;
+	for (unsigned i = 1; i <= epochs; i++) {
+		const uint8_t epoch[4] = { (uint8_t)i, (uint8_t)(i >> 8), (uint8_t)(i >> 16), (uint8_t)(i >> 24) };
+		if (!journal_save(&epoch_journal, epoch))
+			return false;
+	}
+	return true;
+}
+
 static bool configure(void)
 {
-	static const struct journal journal = { 0, 0x31474643, SETTINGS_BYTES + JOURNAL_OVERHEAD };
-	uint8_t bytes[SETTINGS_BYTES];
-	struct pico_settings s;
-	settings_default(&s);
-	s.device = bench_device;
-	s.tick_us = bench_tick_us;
-	s.has_key = true;
-	memcpy(s.key, bench_key, sizeof(s.key));
-	settings_encode(&s, bytes);
-	return journal_save(&journal, bytes);
+	struct pico_settings *s = &bench_settings;
+	settings_default(s);
+	s->device = bench_device;
+	s->tick_us = bench_tick_us;
+	s->gateway[0] = 192, s->gateway[1] = 168, s->gateway[2] = 1, s->gateway[3] = 1;
+	s->local_port = 7463;
+	s->has_key = true;
+	memcpy(s->key, bench_key, sizeof(s->key));
+	return bench_fill(1, 0);
 }
 
 bool bench_begin(const char *image, bool configured)
@@ -129,7 +147,7 @@ bool bench_values_right(unsigned first)
 	for (unsigned i = first; i < seen_count; i++)
 		for (unsigned c = 0; c < 3; c++) {
 			double want = m->volt[c] / 3.3 * 65535;
-			EXPECT(fabs(seen[i].value[c] - want) < 20, "datagram %u channel %u: %u, injected %.0f", i, c,
+			EXPECT(fabs(seen[i].value[c] - want) <= VALUE_ERROR, "datagram %u channel %u: %u, injected %.0f", i, c,
 				seen[i].value[c], want);
 		}
 	return true;
@@ -146,5 +164,25 @@ bool bench_ticks_right(unsigned first)
 		EXPECT(fabs(up - (double)(seen[i].at_ps - seen[first].at_ps) / 1e6) < 200,
 			"its clock says %.0f us, it was %.0f", up, (double)(seen[i].at_ps - seen[first].at_ps) / 1e6);
 	}
+	return true;
+}
+
+bool bench_addresses_right(void)
+{
+	const struct pico_settings *s = &bench_settings;
+	const uint8_t *common = m->net.common, *port = m->net.socket + 4;
+	EXPECT(memcmp(common + 0x0f, s->address, 4) == 0, "SIPR %u.%u.%u.%u", common[15], common[16], common[17], common[18]);
+	EXPECT(memcmp(common + 0x05, s->mask, 4) == 0, "SUBR %u.%u.%u.%u", common[5], common[6], common[7], common[8]);
+	EXPECT(memcmp(common + 0x01, s->gateway, 4) == 0, "GAR %u.%u.%u.%u", common[1], common[2], common[3], common[4]);
+	EXPECT(memcmp(common + 0x09, s->mac, 6) == 0, "SHAR begins %02x:%02x", common[9], common[10]);
+	EXPECT((port[0] << 8 | port[1]) == s->local_port, "Sn_PORT %u", port[0] << 8 | port[1]);
+	return true;
+}
+
+bool bench_stack_right(const char *when)
+{
+	unsigned used = machine_stack_used(m);
+	printf("#   stack, %s: %u of %u bytes used\n", when, used, STACK_BYTES);
+	EXPECT(used <= STACK_BYTES / 2, "more than half of the stack is used");
 	return true;
 }

@@ -38,7 +38,12 @@ bool hal_adc_overrun(void)
 	return over;
 }
 
-bool hal_net_start(const struct pico_settings *settings) { return settings && model.net; }
+bool hal_net_start(const struct pico_settings *settings)
+{
+	model.net_starts++;
+	return settings && model.net;
+}
+
 void hal_net_poll(uint64_t now_us) { (void)now_us; }
 bool hal_net_link(void) { return model.link; }
 

@@ -16,7 +16,7 @@ extern struct flash_model {
 	size_t typed_n;
 	char said[8192];
 	size_t said_n;
-	unsigned sent, resets, feeds;
+	unsigned sent, resets, feeds, net_starts;
 	size_t last_n;
 	uint8_t last[128];
 	bool link, net, overrun;

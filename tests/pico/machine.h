@@ -34,7 +34,8 @@ struct w5500_model {
 	uint64_t reset_until_ps, done_ps;
 	uint16_t tx_rd;
 	bool fsr_glitched;
-	unsigned sends, arp_timeouts;
+	bool lost;                      /* its registers, without anybody having told it so */
+	unsigned sends, arp_timeouts, opens;
 };
 
 struct machine {
@@ -69,7 +70,8 @@ struct machine {
 	uint16_t adc_fifo[8];
 	unsigned adc_level;
 	bool adc_over, adc_under, adc_error_next, adc_dead;
-	uint32_t dma_read, dma_write, dma_reload, dma_left, dma_ctrl;
+	bool dma_error_next;            /* its next access of the bus is refused */
+	uint32_t dma_read, dma_write, dma_reload, dma_left, dma_ctrl, dma_errors;
 	bool dma_active;
 	uint64_t dma_stall_until_ps;
 	uint64_t samples;
@@ -81,7 +83,10 @@ struct machine {
 	uint64_t spi_free_ps;
 	struct w5500_model net;
 	/* faults that a test injects */
-	bool no_chip, link_down, no_arp, tx_stuck, fsr_tears, flash_fails;
+	bool no_chip, link_down, no_arp, fsr_tears, flash_fails;
+	bool tx_stuck;                  /* SENDs do not end until this is taken back */
+	bool tx_lost;                   /* the next SEND never ends */
+	bool tx_full;                   /* no room in the buffer, though nothing is under way */
 	int cut_at_flash_op;            /* the n-th erase or program is cut off in the middle; 0 = never */
 	int flash_ops, erases, programs;
 	bool xip_off, xip_stale;
@@ -138,6 +143,8 @@ void w5500_reset(struct machine *m);
 void w5500_select(struct machine *m, bool selected);
 uint8_t w5500_byte(struct machine *m, uint8_t out);
 void w5500_reset_pin(struct machine *m, bool high);
+/* The chip alone was without power for a moment: all that it was told is gone. */
+void w5500_forgets(struct machine *m);
 
 bool flash_new(struct machine *m);
 void flash_reset(struct machine *m);

@@ -11,6 +11,9 @@
 #define FCS_ERR (1u << 2)
 #define FCS_DREQ (1u << 3)
 #define ADC_PIN0 26u
+#define DMA_BUSY (1u << 26)
+#define WRITE_ERROR (1u << 29)
+#define READ_ERROR (1u << 30)
 #define ADC_PINS 4u
 #define ISO_OD_IE_PULLS (1u << 8 | 1u << 6 | 1u << 3 | 1u << 2)
 
@@ -19,7 +22,7 @@ void adc_reset(struct machine *m)
 	m->adc_cs = m->adc_fcs = m->adc_div = 0;
 	m->adc_level = 0;
 	m->adc_over = m->adc_under = false;
-	m->dma_read = m->dma_write = m->dma_reload = m->dma_left = m->dma_ctrl = 0;
+	m->dma_read = m->dma_write = m->dma_reload = m->dma_left = m->dma_ctrl = m->dma_errors = 0;
 	m->dma_active = false;
 }
 
@@ -27,6 +30,17 @@ static uint64_t period_ps(const struct machine *m)
 {
 	uint64_t cycles = (m->adc_div >> 8 & 0xffff) + 1, hz = clock_adc_hz(m);
 	return (cycles < 96 ? 96 : cycles) * 1000000000000ull / (hz ? hz : 1);
+}
+
+/* Noise in steps of the converter, -8 to 8: over any 16 conversions of a channel one after the other it comes
+ * to nothing, rounding included, so their mean is the voltage, and that of fewer, or of one taken 16 times, is
+ * not. Less near the ends of the range, where a real one would be cut off. */
+static double noise(const struct machine *m, double code)
+{
+	uint32_t channels = (uint32_t)__builtin_popcount(m->adc_cs >> 16 & 0x1ff);
+	unsigned round = (unsigned)(m->samples / (channels ? channels : 1) * 7 % 16);
+	double from_end = code < 4095 - code ? code : 4095 - code, part = from_end < 8 ? from_end / 8 : 1;
+	return part * (round - 7.5) * 17 / 16;
 }
 
 /* Section 12.4.3; erratum RP2350-E9: a pad whose input or pulls are on is not measured as it is. */
@@ -40,8 +54,7 @@ static uint16_t convert(struct machine *m, unsigned channel)
 	double code = m->volt[channel & 7] / 3.3 * 4095;
 	uint16_t error = m->adc_error_next && m->adc_fcs & FCS_ERR ? 1u << 15 : 0;
 	m->adc_error_next = false;
-	/* thirds of a step that wander, as noise does */
-	code += ((int)(m->samples % 3) - 1) / 3.0;
+	code += noise(m, code);
 	return (uint16_t)(code < 0 ? 0 : code > 4095 ? 4095 : (unsigned)(code + 0.5)) | error;
 }
 
@@ -66,6 +79,11 @@ static void dma_pull(struct machine *m)
 {
 	if (!m->dma_active || !(m->dma_ctrl & 1) || !(m->adc_fcs & FCS_DREQ) || m->now_ps < m->dma_stall_until_ps)
 		return;
+	if (m->dma_error_next) {
+		m->dma_error_next = m->dma_active = false;
+		m->dma_errors = READ_ERROR;
+		return;
+	}
 	for (unsigned i = 0; i < m->adc_level; i++)
 		dma_take(m, m->adc_fifo[i]);
 	m->adc_level = 0;
@@ -149,7 +167,11 @@ void adc_write(struct machine *m, uint32_t at, uint32_t v)
 		m->adc_under = m->adc_under && !(v & 1u << 10);
 		m->adc_over = m->adc_over && !(v & 1u << 11);
 		break;
-	case 0x10: m->adc_div = v & 0xffffff; break;
+	case 0x10:
+		m->adc_div = v & 0xffffff;
+		if (v >> 8 && v >> 8 < 96)
+			FAULT(m, "ADC: DIV.INT %u: a conversion takes 96 cycles, so 0, or at least 96", v >> 8);
+		break;
 	default: FAULT(m, "ADC: write at 0x%x", at);
 	}
 }
@@ -161,7 +183,8 @@ uint32_t dma_read(struct machine *m, uint32_t at)
 	case 0x0: return m->dma_read;
 	case 0x4: return m->dma_write;
 	case 0x8: return (m->dma_reload & 0xf0000000u) | m->dma_left;
-	case 0xc: return m->dma_ctrl | (m->dma_active ? 1u << 26 : 0);
+	case 0xc: case 0x10:
+		return m->dma_ctrl | m->dma_errors | (m->dma_errors ? 1u << 31 : 0) | (m->dma_active ? DMA_BUSY : 0);
 	case 0x464: return 0;
 	default:
 		FAULT(m, "DMA: read of 0x%x", at);
@@ -169,14 +192,24 @@ uint32_t dma_read(struct machine *m, uint32_t at)
 	}
 }
 
+/* CTRL; 12.6.7.1: written ones clear the flags of a bus error. */
+static void dma_control(struct machine *m, uint32_t v)
+{
+	m->dma_errors &= ~v;
+	m->dma_ctrl = v & 0x01ffffff;
+}
+
 static void dma_trigger(struct machine *m, uint32_t v)
 {
 	unsigned log2 = v >> 8 & 15;
-	m->dma_ctrl = v & ~(1u << 26);
+	bool refuses = m->dma_errors;
+	dma_control(m, v);
 	if (!(v & 1))
 		return;
 	if (m->dma_active)
 		FAULT(m, "DMA: channel 0 is started while it runs");
+	else if (refuses)
+		FAULT(m, "DMA: channel 0 is started while it tells of a bus error: it refuses");
 	else if ((v >> 17 & 63) != 48)
 		FAULT(m, "DMA: paced by request %u; the ADC's is 48", v >> 17 & 63);
 	else if ((v >> 2 & 3) != 1 || v & 1u << 4 || !(v & 1u << 6))
@@ -197,7 +230,10 @@ void dma_write(struct machine *m, uint32_t at, uint32_t v)
 	case 0x4: m->dma_write = v; break;
 	case 0x8: m->dma_reload = v; break;
 	case 0xc: dma_trigger(m, v); break;
+	case 0x10: dma_control(m, v); break;
 	case 0x464:
+		if (m->dma_ctrl & 1)
+			FAULT(m, "DMA: channel 0 is aborted while it is enabled (erratum RP2350-E5)");
 		if (v & 1)
 			m->dma_active = false;
 		break;

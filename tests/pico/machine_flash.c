@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Section 5.4, Bootrom APIs: the table and the flash functions; flash that stays when the power goes. */
+/* Section 5.4, Bootrom APIs: the table and the flash functions; flash that stays when the power goes.
+ * Stricter than the datasheet: there a read of flash is a bus error while it is erased or programmed, here
+ * from flash_exit_xip to flash_enter_cmd_xip, so that a read whose time is only lucky is seen as well. */
 #include "machine.h"
 
 #include <stdlib.h>

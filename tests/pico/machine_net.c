@@ -110,7 +110,7 @@ static void chip_defaults(struct w5500_model *n)
 	n->common[0x1a] = 0xd0;
 	n->common[0x1b] = 8;
 	n->common[0x39] = 4;
-	n->sending = n->arp_known = n->fsr_glitched = false;
+	n->sending = n->arp_known = n->fsr_glitched = n->lost = false;
 	n->tx_rd = 0;
 }
 
@@ -126,6 +126,12 @@ void w5500_reset_pin(struct machine *m, bool high)
 {
 	chip_defaults(&m->net);
 	m->net.reset_until_ps = high ? m->now_ps + PLL_LOCK : UINT64_MAX;
+}
+
+void w5500_forgets(struct machine *m)
+{
+	chip_defaults(&m->net);
+	m->net.lost = true;
 }
 
 void w5500_select(struct machine *m, bool selected)
@@ -165,21 +171,33 @@ static void chip_advance(struct machine *m)
 		m->datagram(m->context, n->socket + 0x0c, word_of(n->socket + 0x10), data, size);
 }
 
+/* Sn_TX_FSR as it is. */
+static uint16_t room(const struct machine *m)
+{
+	const struct w5500_model *n = &m->net;
+	uint16_t busy = n->sending ? (uint16_t)(word_of(n->socket + 0x24) - n->tx_rd) : 0;
+	return m->tx_full ? 0 : (uint16_t)(2048 - busy);
+}
+
 static void chip_send(struct machine *m)
 {
 	struct w5500_model *n = &m->net;
-	uint16_t size = (uint16_t)(word_of(n->socket + 0x24) - n->tx_rd);
+	uint16_t size = (uint16_t)(word_of(n->socket + 0x24) - n->tx_rd), free_bytes = room(m);
+	bool was_sending = n->sending;
 	static const uint8_t nothing[6];
-	if (n->sending)
+	n->sending = true;
+	n->done_ps = UINT64_MAX;
+	if (n->lost)
+		return; /* nobody can know yet: it is a SEND that never ends */
+	if (was_sending)
 		FAULT(m, "W5500: SEND while one is under way");
 	else if (n->socket[3] != 0x22)
 		FAULT(m, "W5500: SEND on a socket that is not open");
-	else if (size > 2048)
-		FAULT(m, "W5500: %u bytes are to be sent; the buffer has 2048", size);
+	else if (size > free_bytes)
+		FAULT(m, "W5500: %u bytes are to be sent; there is room for %u", size, free_bytes);
 	else if (!memcmp(n->common + 9, nothing, 6) || !memcmp(n->common + 15, nothing, 4))
 		FAULT(m, "W5500: SEND without a MAC or IP address");
 	uint64_t tries = n->common[0x1b] + 1u, rtr = word_of(n->common + 0x19) * 100 * US;
-	n->sending = true;
 	n->fsr_glitched = false; /* once before each */
 	if (n->arp_known) {
 		n->done_ps = m->now_ps + FRAME_PS;
@@ -189,6 +207,9 @@ static void chip_send(struct machine *m)
 		n->arp_known = true;
 		n->done_ps = m->now_ps + ARP_PS;
 	}
+	if (m->tx_lost)
+		n->done_ps = UINT64_MAX; /* but for a reset of the chip it stays under way */
+	m->tx_lost = false;
 }
 
 static void chip_command(struct machine *m, uint8_t command)
@@ -199,6 +220,7 @@ static void chip_command(struct machine *m, uint8_t command)
 		if (n->socket[0] != 2)
 			FAULT(m, "W5500: OPEN with mode %u; UDP is 2", n->socket[0]);
 		n->socket[3] = 0x22;
+		n->opens++;
 		break;
 	case 0x10: n->socket[3] = 0; break;
 	case 0x20: chip_send(m); break;
@@ -210,9 +232,7 @@ static void chip_command(struct machine *m, uint8_t command)
 static uint8_t free_size(struct machine *m, unsigned byte)
 {
 	struct w5500_model *n = &m->net;
-	uint16_t busy = n->sending ? (uint16_t)(word_of(n->socket + 0x24) - n->tx_rd) : 0, free_bytes = (uint16_t)(2048 - busy);
-	if (m->tx_stuck && !n->sending)
-		free_bytes = 0;
+	uint16_t free_bytes = room(m);
 	if (m->fsr_tears && !n->fsr_glitched) {
 		n->fsr_glitched = byte == 1;
 		return byte == 0 ? 0 : 0x10;
@@ -238,9 +258,13 @@ static uint8_t chip_get(struct machine *m, unsigned block, uint16_t at)
 static void chip_put(struct machine *m, unsigned block, uint16_t at, uint8_t v)
 {
 	struct w5500_model *n = &m->net;
-	if (block == 0 && at == 0 && v & 0x80)
+	if (block == 0 && at == 0 && v & 0x80) {
 		chip_defaults(n);
-	else if (block == 0 && at == 0x39)
+		return;
+	}
+	if (block == 2 && n->lost)
+		return;
+	if (block == 0 && at == 0x39)
 		FAULT(m, "W5500: VERSIONR is read-only");
 	else if (block == 0 && at < sizeof(n->common))
 		n->common[at] = v;

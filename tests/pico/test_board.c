@@ -138,6 +138,11 @@ Test(board_program, console_configures_the_board)
 	type("show\r");
 	cr_expect(strstr(model.said, "device 7\r\n") && strstr(model.said, "key (set)"), "%s", model.said);
 	cr_expect(!strstr(model.said, "0a0b"), "a key is never shown");
+	type("  set   key 0a0b0a0b0a0b0a0b0a0b0a0b0a0b0a0c\rset keys 12\rset key\r");
+	cr_expect(strstr(model.said, "  set   key ********************************\r\n"), "%s", model.said);
+	cr_expect(!strstr(model.said, "0a0b") && strstr(model.said, "set keys 12"), "%s", model.said);
+	type("epoch 4000000001\r");
+	cr_expect(strstr(model.said, "error: expected a number from 0 to 4000000000"), "%s", model.said);
 	type("save\repoch 41\r");
 	cr_expect(strstr(model.said, "saved") && strstr(model.said, "kept"), "%s", model.said);
 	type("reset\r");
@@ -187,4 +192,42 @@ Test(board_program, flags_go_into_the_next_datagram_that_is_taken)
 	model.now_us += 5000;
 	board_poll(&board);
 	cr_expect(!board.link, "no network part, and it goes on");
+}
+
+/* Epochs end at 4294967295: none of them is ever used twice without saying so. */
+Test(board_program, the_last_epoch_is_not_followed_by_0)
+{
+	static const uint32_t epochs[] = { 4294967294, 4294967295, 4294967295 };
+	board_start(&board);
+	type("set key 000102030405060708090a0b0c0d0e0f\rsave\r");
+	cr_assert(journal_save(&(struct journal){ 8192, 0x31434f50, 16 }, (const uint8_t[4]){ 0xfd, 0xff, 0xff, 0xff }));
+	for (unsigned i = 0; i < 3; i++) {
+		struct adc_header h;
+		board_start(&board);
+		cr_assert(board.runs);
+		model.now_us += 2000;
+		board_poll(&board);
+		cr_assert_eq(adc_decode(model.last, model.last_n, &h), ADC_GOOD);
+		cr_expect_eq(h.epoch, epochs[i], "start %u: %u", i, h.epoch);
+		cr_expect_eq(!!(h.flags & ADC_NO_EPOCH), i == 2, "start %u: flags 0x%x", i, h.flags);
+	}
+}
+
+Test(board_program, a_network_part_that_comes_late_is_found)
+{
+	board_start(&board);
+	type("set key 000102030405060708090a0b0c0d0e0f\rsave\r");
+	model.net = false;
+	board_start(&board);
+	unsigned starts = model.net_starts;
+	for (unsigned i = 0; i < 10000; i++, model.now_us += 100)
+		board_poll(&board);
+	cr_expect(model.net_starts - starts >= 9 && model.net_starts - starts <= 11, "%u tries in a second",
+		model.net_starts - starts);
+	cr_expect(!board.has_net && model.sent == 0);
+	model.net = true;
+	for (unsigned i = 0; i < 2000; i++, model.now_us += 100)
+		board_poll(&board);
+	cr_expect(board.has_net && model.sent >= 95, "%u datagrams", model.sent);
+	cr_expect(strstr(model.said, "the network part answers\r\n"), "%s", model.said);
 }

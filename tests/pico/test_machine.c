@@ -27,14 +27,15 @@ static bool fresh(void)
 	EXPECT(bench_say("set key 000102030405060708090a0b0c0d0e0f\r", "ok, not saved yet"), "set key");
 	EXPECT(bench_say("save\r", "saved"), "save");
 	EXPECT(bench_say("show\r", "key (set)"), "show");
-	EXPECT(!strstr(m->uart_out + 400, "0f\r\nkey"), "the key is shown");
+	EXPECT(strstr(m->uart_out, "set key ****") && !strstr(m->uart_out, "0001020304"), "the key can be read: \"%s\"",
+		m->uart_out);
 	machine_type(m, "reset\r");
 	RUN(200 * MS);
 	EXPECT(seen_count > 50, "%u datagrams after settings were saved", seen_count);
 	EXPECT((seen[0].h.flags & ADC_RESET_BITS) == ADC_RESET_SOFTWARE, "flags 0x%x", seen[0].h.flags);
 	EXPECT(seen[0].h.epoch == 1 && seen[0].h.device == 7, "epoch %u", seen[0].h.epoch);
 	EXPECT(bench_say("status\r", "link 1"), "status");
-	return bench_values_right(0);
+	return bench_values_right(0) && bench_stack_right("first settings, saved");
 }
 
 static bool steady(void)
@@ -45,7 +46,7 @@ static bool steady(void)
 	EXPECT(seen[0].h.flags == ADC_RESET_POWER, "flags 0x%x", seen[0].h.flags);
 	EXPECT(seen[0].h.log2_average == 4 && seen[0].h.epoch == 1 && seen[0].h.seq == 1, "first: seq %u", seen[0].h.seq);
 	EXPECT(seen[9].h.levels == 0 && seen[9].h.presses[3] == 0, "buttons 0x%x", seen[9].h.levels);
-	EXPECT(bench_values_right(0) && bench_ticks_right(1), "steady");
+	EXPECT(bench_values_right(0) && bench_ticks_right(1) && bench_addresses_right(), "steady");
 	/* 16 conversions a tick and channel, no more and no fewer */
 	EXPECT(m->samples > 245 * 48 * 9 / 10 && m->samples < 250 * 48 * 11 / 10, "%llu conversions in 0.25 s",
 		(unsigned long long)m->samples);
@@ -54,10 +55,7 @@ static bool steady(void)
 	m->volt[2] = 0;
 	RUN(50 * MS);
 	EXPECT(bench_values_right(step), "after a step of the voltages");
-	unsigned used = machine_stack_used(m);
-	printf("#   stack: %u of %u bytes used\n", used, STACK_BYTES);
-	EXPECT(used < STACK_BYTES / 2, "more than half of the stack is used");
-	return true;
+	return bench_stack_right("steady");
 }
 
 static bool buttons(void)
@@ -109,6 +107,51 @@ static bool no_chip(void)
 	return true;
 }
 
+/* A chip that is slow at power-up, or gets its power after the board. */
+static bool late_chip(void)
+{
+	EXPECT(bench_begin(image, true), "no machine");
+	m->no_chip = true;
+	RUN(50 * MS);
+	m->no_chip = false;
+	RUN(200 * MS);
+	EXPECT(seen_count > 80, "%u datagrams after the chip came", seen_count);
+	EXPECT(bench_say("status\r", "link 1") && strstr(m->uart_out, "the network part answers"), "status");
+	return bench_values_right(0) && bench_ticks_right(1) && bench_addresses_right();
+}
+
+/* A SEND that never ends, not even with a timeout. */
+static bool send_lost(void)
+{
+	EXPECT(bench_begin(image, true), "no machine");
+	RUN(80 * MS);
+	m->tx_lost = true;
+	RUN(5 * MS);
+	unsigned before = seen_count;
+	RUN(800 * MS);
+	EXPECT(seen_count == before && m->net.opens == 1, "%u datagrams", seen_count - before);
+	RUN(400 * MS);
+	EXPECT(seen_count > before + 100 && m->net.opens == 2, "%u datagrams after the chip was set up again",
+		seen_count - before);
+	EXPECT(seen[before].h.flags & ADC_LINK_LOST, "flags 0x%x", seen[before].h.flags);
+	EXPECT(seen[before].h.seq - seen[before - 1].h.seq > 900, "the dropped ticks are not counted");
+	return bench_values_right(before) && bench_ticks_right(before + 1) && bench_addresses_right();
+}
+
+/* The chip, not the board, was without power for a moment. */
+static bool chip_forgets(void)
+{
+	EXPECT(bench_begin(image, true), "no machine");
+	RUN(80 * MS);
+	EXPECT(m->net.opens == 1, "opened %u times", m->net.opens);
+	w5500_forgets(m);
+	unsigned before = seen_count;
+	RUN(80 * MS);
+	EXPECT(m->net.opens == 2 && seen_count > before + 40, "%u datagrams after it", seen_count - before);
+	EXPECT(seen[before].h.flags & ADC_LINK_LOST, "flags 0x%x", seen[before].h.flags);
+	return bench_values_right(before) && bench_ticks_right(before + 1) && bench_addresses_right();
+}
+
 static bool link_down(void)
 {
 	EXPECT(bench_begin(image, true), "no machine");
@@ -142,6 +185,16 @@ static bool tx_full(void)
 	EXPECT(seen_count > before + 25, "%u datagrams after the chip went on", seen_count - before);
 	EXPECT(seen[before + 1].h.seq - seen[before - 1].h.seq >= 25, "the dropped ticks are not counted");
 	EXPECT(m->wd_reason == 0, "the watchdog bit");
+	EXPECT(bench_ticks_right(before + 1), "after the chip went on");
+	m->tx_full = true; /* nothing is under way, and yet there is no room */
+	RUN(2 * MS);
+	before = seen_count;
+	RUN(20 * MS);
+	EXPECT(seen_count == before, "%u datagrams without room", seen_count - before);
+	m->tx_full = false;
+	RUN(20 * MS);
+	EXPECT(seen_count > before + 15, "%u datagrams after there was room", seen_count - before);
+	EXPECT(seen[before].h.seq - seen[before - 1].h.seq >= 15, "the dropped ticks are not counted");
 	return bench_ticks_right(before + 1);
 }
 
@@ -183,6 +236,26 @@ static bool overrun(void)
 	EXPECT(!(seen[before + 5].h.flags & (ADC_OVERRUN | ADC_FAULT)), "flags 0x%x", seen[before + 5].h.flags);
 	EXPECT(bench_say("status\r", "overruns ") && !strstr(m->uart_out, "overruns 0"), "status");
 	return bench_values_right(before + 5);
+}
+
+/* The DMA is refused an access: it stands still until its flags are cleared. Twice. */
+static bool dma_error(void)
+{
+	EXPECT(bench_begin(image, true), "no machine");
+	RUN(80 * MS);
+	for (unsigned again = 0; again < 2; again++) {
+		unsigned before = seen_count;
+		m->dma_error_next = true;
+		RUN(20 * MS);
+		bool told = false;
+		for (unsigned i = before; i < before + 4; i++)
+			told = told || seen[i].h.flags & ADC_OVERRUN;
+		EXPECT(told && !m->dma_errors, "no datagram says that samples were lost");
+		EXPECT(seen_count > before + 15 && !(seen[seen_count - 1].h.flags & (ADC_OVERRUN | ADC_FAULT)), "flags 0x%x",
+			seen[seen_count - 1].h.flags);
+		EXPECT(bench_values_right(before + 5), "after it");
+	}
+	return true;
 }
 
 static bool converter_fails(void)
@@ -234,13 +307,14 @@ static bool restarts(void)
 	RUN(60 * MS);
 	EXPECT(seen_count > 5 && seen[0].h.epoch == 6, "epoch %u", seen[0].h.epoch);
 	EXPECT((seen[0].h.flags & ADC_RESET_BITS) == ADC_RESET_WATCHDOG, "flags 0x%x", seen[0].h.flags);
+	EXPECT(bench_say("epoch 4294967295\r", "error: expected a number from 0 to 4000000000"), "epoch: none comes after it");
 	EXPECT(bench_say("epoch 4000\r", "kept"), "epoch");
 	machine_type(m, "reset\r");
 	RUN(20 * MS);
 	seen_count = 0;
 	RUN(60 * MS);
 	EXPECT(seen[0].h.epoch == 4001, "epoch %u", seen[0].h.epoch);
-	return true;
+	return bench_stack_right("starts and epochs");
 }
 
 /* The watchdog is what ends a loop that hangs: nothing feeds it but the main loop. */
@@ -259,30 +333,52 @@ static bool hangs(void)
 	return true;
 }
 
-/* The power goes in the middle of the n-th write to flash: first start, save, start. */
+/* What is in the settings now; then others are saved. */
+static bool settings_are(const char *what, int n)
+{
+	char line[32];
+	snprintf(line, sizeof(line), "debounce_us %s\r\n", what);
+	EXPECT(bench_say("show\r", line), "settings after cut %d", n);
+	EXPECT(strstr(m->uart_out, "device 7\r\n"), "settings after cut %d", n);
+	EXPECT(bench_say("set debounce_us 9000\r", "ok") && bench_say("save\r", "saved"), "save after cut %d", n);
+	return true;
+}
+
+/* Full journals, so that each write begins with erasing. Ends early where the power goes. */
+static bool write_all(int cut)
+{
+	EXPECT(bench_begin(image, true) && bench_fill(63, 512), "no machine");
+	m->cut_at_flash_op = cut;
+	if (!machine_run(m, 80 * MS))
+		return true;
+	machine_type(m, "set debounce_us 7000\rsave\rset debounce_us 8000\rsave\r");
+	machine_run(m, 150 * MS);
+	return true;
+}
+
+/* The power goes in the middle of the n-th write to flash, for each: boot counter, save, save. */
 static bool power_cuts(void)
 {
-	for (int n = 1; n <= 6; n++) {
-		EXPECT(bench_begin(image, true), "no machine");
-		m->cut_at_flash_op = n;
-		if (machine_run(m, 80 * MS)) {
-			machine_type(m, "set debounce_us 7000\rsave\rsave\r");
-			machine_run(m, 250 * MS);
-		}
-		EXPECT(m->power_cut || m->flash_ops < n, "fault: %s", m->fault);
-		uint32_t epoch = seen_count ? seen[seen_count - 1].h.epoch : 0;
+	static const char *const left[] = { "5000", "5000", "5000", "5000", "7000" };
+	EXPECT(write_all(0) && !m->fault[0] && m->flash_ops == 5 && m->erases == 2, "%d writes, %d of them erase; 5 and 2 are "
+		"what is cut below (%s)", m->flash_ops, m->erases, m->fault);
+	for (int n = 1; n <= 5; n++) {
+		EXPECT(write_all(n) && m->power_cut, "cut %d did not happen: %s", n, m->fault);
+		uint32_t epoch = seen_count ? seen[seen_count - 1].h.epoch : 512;
 		for (unsigned again = 0; again < 2; again++) {
 			m->cut_at_flash_op = 0;
+			machine_type(m, "");
 			machine_power_on(m, 1u << 16);
 			seen_count = 0;
-			RUN(150 * MS);
-			EXPECT(seen_count > 30, "cut %d: %u datagrams after it", n, seen_count);
+			RUN(100 * MS);
+			EXPECT(seen_count > 5, "cut %d: %u datagrams after it", n, seen_count);
 			EXPECT(seen[0].h.epoch > epoch, "cut %d: epoch %u after %u", n, seen[0].h.epoch, epoch);
 			EXPECT(!(seen[0].h.flags & ADC_NO_EPOCH), "cut %d: the boot counter is not kept", n);
 			epoch = seen[0].h.epoch;
+			EXPECT(settings_are(again ? "9000" : left[n - 1], n), "settings");
 		}
 	}
-	return true;
+	return bench_stack_right("after power cuts");
 }
 
 static bool flash_fails(void)
@@ -296,7 +392,8 @@ static bool flash_fails(void)
 
 static const struct { const char *name; bool (*run)(void); } scenarios[] = {
 	{ "steady", steady }, { "buttons", buttons }, { "fresh", fresh }, { "same_again", same_again },
-	{ "no_chip", no_chip }, { "link_down", link_down }, { "tx_full", tx_full }, { "arp_timeout", arp_timeout },
+	{ "no_chip", no_chip }, { "late_chip", late_chip }, { "send_lost", send_lost }, { "chip_forgets", chip_forgets },
+	{ "dma_error", dma_error }, { "link_down", link_down }, { "tx_full", tx_full }, { "arp_timeout", arp_timeout },
 	{ "torn_free_size", torn_free_size }, { "overrun", overrun }, { "converter_fails", converter_fails },
 	{ "wraps", wraps }, { "restarts", restarts }, { "hangs", hangs }, { "power_cuts", power_cuts },
 	{ "flash_fails", flash_fails },

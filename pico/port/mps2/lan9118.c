@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Titles in the comments are those of the LAN9118 datasheet: "System Control and Status Registers" and "MAC
+ * Control and Status Registers", the latter by way of MAC_CSR_CMD and MAC_CSR_DATA. */
 #include "lan9118.h"
 
 #define REG(offset) (*(volatile uint32_t *)(uintptr_t)(0x52000000u + (offset)))
@@ -13,8 +15,8 @@
 
 static void mac_write(uint32_t index, uint32_t value)
 {
-	MAC_CSR_DATA = value;
-	MAC_CSR_CMD = 1u << 31 | index;
+	MAC_CSR_DATA = value; /* System Control and Status Registers, MAC_CSR_DATA */
+	MAC_CSR_CMD = 1u << 31 | index; /* System Control and Status Registers, MAC_CSR_CMD: busy until it is done */
 	for (unsigned i = 0; i < TRIES && MAC_CSR_CMD >> 31; i++)
 		;
 }
@@ -23,10 +25,10 @@ bool lan9118_start(const uint8_t mac[6])
 {
 	if (BYTE_TEST != 0x87654321)
 		return false;
-	mac_write(2, (uint32_t)mac[4] | (uint32_t)mac[5] << 8);
+	mac_write(2, (uint32_t)mac[4] | (uint32_t)mac[5] << 8); /* MAC Control and Status Registers, ADDRH; next: ADDRL */
 	mac_write(3, (uint32_t)mac[0] | (uint32_t)mac[1] << 8 | (uint32_t)mac[2] << 16 | (uint32_t)mac[3] << 24);
-	mac_write(1, 1u << 3); /* MAC_CR: transmitter on */
-	TX_CFG = 1u << 1;
+	mac_write(1, 1u << 3); /* MAC Control and Status Registers, MAC_CR: transmitter on */
+	TX_CFG = 1u << 1; /* System Control and Status Registers, TX_CFG: TX_ON */
 	return true;
 }
 
@@ -76,10 +78,10 @@ bool lan9118_send(const struct lan9118_route *route, const uint8_t *data, size_t
 	put_head(frame, route, n);
 	for (size_t i = 0; i < n; i++)
 		frame[HEAD + i] = data[i];
-	TX_DATA = 1u << 13 | 1u << 12 | (uint32_t)size; /* first and last part of a frame */
-	TX_DATA = (uint32_t)size;
+	TX_DATA = 1u << 13 | 1u << 12 | (uint32_t)size; /* TX Command Format, A: first and last part of a frame */
+	TX_DATA = (uint32_t)size; /* TX Command Format, B */
 	for (size_t i = 0; i < size; i += 4)
 		TX_DATA = (uint32_t)frame[i] | (uint32_t)frame[i + 1] << 8 | (uint32_t)frame[i + 2] << 16 |
-			(uint32_t)frame[i + 3] << 24;
+			(uint32_t)frame[i + 3] << 24; /* TX Data FIFO */
 	return true;
 }

@@ -3,7 +3,8 @@
  * The portable core on QEMU's Cortex-M33 (mps2-an505) with real interrupts: TIMER0 interrupts each tick,
  * takes the samples and tells the main loop, which polls. Values are made up: channel c shows a ramp of
  * its own that follows from the tick's number, so that whoever receives can tell what must stand there.
- * Sends TICKS datagrams and ends QEMU by semihosting. A test port: no flash, no console.
+ * Sends TICKS datagrams and ends QEMU by semihosting. A test port: no flash, no console. CMSDK TRM is Arm's
+ * DDI 0479, Cortex-M System Design Kit, with the timer of the mps2-an505.
  */
 #include "device.h"
 #include "lan9118.h"
@@ -47,7 +48,7 @@ __attribute__((section(".vectors"), used)) static void *const vectors[16 + 4] = 
 
 void timer_interrupt(void)
 {
-	TIMER0(0xc) = 1; /* INTCLEAR */
+	TIMER0(0xc) = 1; /* CMSDK TRM, APB timer: INTCLEAR */
 	for (uint32_t c = 0; c < CHANNELS; c++)
 		sample[c] = (uint16_t)((ticks + 1000 * c) & 0xfff);
 	ticks = ticks + 1;
@@ -104,10 +105,10 @@ static void run(void)
 		.log2_average = 4, .reset = ADC_RESET_POWER, .simulated = true,
 		.key = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 } };
 	static const struct pico_hal hal = { NULL, now_us, samples, levels, send, load_epoch, store_epoch };
-	TIMER0(0x8) = TIMER_HZ / 1000 - 1; /* RELOAD */
-	TIMER0(0x4) = TIMER_HZ / 1000 - 1; /* VALUE */
-	TIMER0(0x0) = 1u << 3 | 1; /* CTRL: interrupt, on */
-	NVIC_ISER0 = 1u << TIMER0_IRQ;
+	TIMER0(0x8) = TIMER_HZ / 1000 - 1; /* CMSDK TRM, APB timer: RELOAD */
+	TIMER0(0x4) = TIMER_HZ / 1000 - 1; /* CMSDK TRM, APB timer: VALUE */
+	TIMER0(0x0) = 1u << 3 | 1; /* CMSDK TRM, APB timer: CTRL, interrupt and on */
+	NVIC_ISER0 = 1u << TIMER0_IRQ; /* Armv8-M Architecture Reference Manual: NVIC_ISER0 */
 	if (!lan9118_start(route.mac) || !pico_start(&device, &config, &hal))
 		fault();
 	while (device.seq < TICKS)

@@ -16,38 +16,38 @@ void wait_for(uint32_t address, uint32_t mask)
 		;
 }
 
-/* Section 7.5, Subsystem resets: RESET, then RESET_DONE */
+/* Section 7.5.2, Programmer's model: RESET, then RESET_DONE */
 static void release(uint32_t blocks)
 {
-	CLR(RESETS_RESET) = blocks;
+	CLR(RESETS_RESET) = blocks; /* section 7.5.3, RESET */
 	wait_for(RESETS_DONE, blocks);
 }
 
-/* Section 8.6, PLL: dividers before the VCO starts, post dividers when it has locked.
+/* Section 8.6.4, Configuration: dividers before the VCO starts, post dividers when it has locked.
  * 12 MHz x feedback / post1 / post2 */
 static void pll_start(uint32_t pll, uint32_t feedback, uint32_t post1, uint32_t post2)
 {
-	REG(pll + PLL_CS) = 1; /* reference divider */
-	REG(pll + PLL_FBDIV) = feedback;
-	CLR(pll + PLL_PWR) = PLL_PWR_PD | PLL_PWR_VCOPD;
+	REG(pll + PLL_CS) = 1; /* section 8.6.5, CS: reference divider */
+	REG(pll + PLL_FBDIV) = feedback; /* section 8.6.5, FBDIV_INT */
+	CLR(pll + PLL_PWR) = PLL_PWR_PD | PLL_PWR_VCOPD; /* section 8.6.5, PWR */
 	wait_for(pll + PLL_CS, PLL_LOCK);
-	REG(pll + PLL_PRIM) = post1 << 16 | post2 << 12;
-	CLR(pll + PLL_PWR) = PLL_PWR_POSTDIVPD;
+	REG(pll + PLL_PRIM) = post1 << 16 | post2 << 12; /* section 8.6.5, PRIM */
+	CLR(pll + PLL_PWR) = PLL_PWR_POSTDIVPD; /* section 8.6.5, PWR */
 }
 
 static void tick_start(uint32_t generator)
 {
-	REG(generator + TICK_CYCLES) = 12; /* section 8.5, Tick generators: cycles of clk_ref in 1 us */
-	REG(generator + TICK_CTRL) = 1;
+	REG(generator + TICK_CYCLES) = 12; /* section 8.5.2, CYCLES: of clk_ref in 1 us */
+	REG(generator + TICK_CTRL) = 1; /* section 8.5.2, CTRL: on */
 }
 
 void clocks_start(void)
 {
-	CLR(CLK_SYS_CTRL) = 3; /* section 8.1, Clocks: SRC clk_ref, before its PLL is taken away */
+	CLR(CLK_SYS_CTRL) = 3; /* section 8.1.7, CLK_SYS_CTRL: SRC clk_ref, before its PLL is taken away */
 	wait_for(CLK_SYS_SELECTED, 1u << 0);
-	SET(RESETS_RESET) = RESETS_USED; /* section 7.5: from whatever state it was left in */
-	REG(XOSC_STARTUP) = 47; /* section 8.2, XOSC: 47 x 256 cycles, 1 ms */
-	REG(XOSC_CTRL) = XOSC_ENABLE_1_15MHZ;
+	SET(RESETS_RESET) = RESETS_USED; /* section 7.5.3, RESET: from whatever state it was left in */
+	REG(XOSC_STARTUP) = 47; /* section 8.2.4, Startup delay: 47 x 256 cycles, 1 ms */
+	REG(XOSC_CTRL) = XOSC_ENABLE_1_15MHZ; /* section 8.2.8, CTRL */
 	wait_for(XOSC_STATUS, XOSC_STABLE);
 	REG(CLK_REF_CTRL) = CLK_REF_SRC_XOSC; /* section 8.1.7, CLK_REF_CTRL */
 	wait_for(CLK_REF_SELECTED, 1u << CLK_REF_SRC_XOSC);
@@ -80,19 +80,19 @@ uint64_t hal_now_us(void)
 
 void watchdog_start(void)
 {
-	REG(PSM_WDSEL) = PSM_ALL & ~(PSM_ROSC | PSM_XOSC); /* section 7.4: what it resets */
+	REG(PSM_WDSEL) = PSM_ALL & ~(PSM_ROSC | PSM_XOSC); /* section 7.4.4, WDSEL: what it resets */
 	REG(WATCHDOG_LOAD) = WATCHDOG_US; /* section 12.9.7, LOAD */
 	SET(WATCHDOG_CTRL) = WATCHDOG_ENABLE; /* section 12.9.7, CTRL */
 }
 
 void hal_watchdog_feed(void)
 {
-	REG(WATCHDOG_LOAD) = WATCHDOG_US;
+	REG(WATCHDOG_LOAD) = WATCHDOG_US; /* section 12.9.7, LOAD */
 }
 
 void hal_reset(void)
 {
-	SET(WATCHDOG_CTRL) = WATCHDOG_TRIGGER;
+	SET(WATCHDOG_CTRL) = WATCHDOG_TRIGGER; /* section 12.9.7, CTRL */
 	for (;;)
 		;
 }

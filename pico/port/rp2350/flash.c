@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Four sectors of flash, by the functions of the bootrom: section 5.4.7, Alphabetical list of API
- * functions. Between flash_exit_xip and flash_enter_cmd_xip nothing may touch flash; all code is in RAM. */
+/* Four sectors of flash, by the functions of the bootrom: section 5.4.8, API function listings.
+ * flash_exit_xip (5.4.8.7) returns the flash chip to where it takes serial commands; reading goes on, slowly.
+ * While flash_range_erase (5.4.8.10) or flash_range_program (5.4.8.11) is at work, a read of flash is a bus
+ * error: all code is in RAM, and no DMA reads flash. */
 #include "port.h"
 
 #define STORE 0xf0000u          /* below 1 MiB: the boards have 2 or 4 */
@@ -12,9 +14,9 @@ typedef void (*rom_program)(uint32_t at, const uint8_t *data, uint32_t n);
 typedef void *(*rom_lookup)(uint32_t code, uint32_t mask);
 
 #define CODE(a, b) ((uint32_t)(a) | (uint32_t)(b) << 8)
-#define FUNC_ARM_SECURE 4u      /* section 5.4: RT_FLAG_FUNC_ARM_SEC */
+#define FUNC_ARM_SECURE 4u      /* section 5.4.1: RT_FLAG_FUNC_ARM_SEC */
 
-/* Section 5.4: the 16-bit pointer at 0x16 is rom_table_lookup. */
+/* Section 5.4.1: the 16-bit pointer at 0x16 is rom_table_lookup. */
 static void *rom(uint32_t code)
 {
 	uint32_t at = 0x16;

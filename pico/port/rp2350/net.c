@@ -25,7 +25,7 @@ static void transfer(const uint8_t *out, uint8_t *in, size_t n)
 	for (uint32_t i = 0; got < n && i < TRIES; i++) {
 		if (put < n && put - got < FIFO) {
 			wait_for(SPI_SR, SPI_SR_TNF);
-			REG(SPI_DR) = out ? out[put] : 0; /* section 12.3, SSPDR */
+			REG(SPI_DR) = out ? out[put] : 0; /* section 12.3.5, SSPDR */
 			put++;
 		}
 		if (REG(SPI_SR) & SPI_SR_RNE) {
@@ -40,20 +40,20 @@ static void transfer(const uint8_t *out, uint8_t *in, size_t n)
 static void frame(void *context, const uint8_t head[3], const uint8_t *out, uint8_t *in, size_t n)
 {
 	(void)context;
-	REG(SIO_GPIO_OUT_CLR) = 1u << PIN_SPI_CS; /* section 3.1.3, GPIO Control */
+	REG(SIO_GPIO_OUT_CLR) = 1u << PIN_SPI_CS; /* section 3.1.11, GPIO_OUT_CLR */
 	transfer(head, NULL, 3);
 	transfer(out, in, n);
-	REG(SIO_GPIO_OUT_SET) = 1u << PIN_SPI_CS;
+	REG(SIO_GPIO_OUT_SET) = 1u << PIN_SPI_CS; /* section 3.1.11, GPIO_OUT_SET */
 }
 
 bool hal_net_start(const struct pico_settings *settings)
 {
-	REG(SPI_CPSR) = 2; /* section 12.3, SSPCPSR: 150 MHz / 2 / (1 + 2) = 25 MHz; the chip takes 33 */
-	REG(SPI_CR0) = 2u << 8 | 7u; /* section 12.3, SSPCR0: mode 0, 8 bits */
-	REG(SPI_CR1) = SPI_CR1_SSE; /* section 12.3, SSPCR1 */
-	REG(SIO_GPIO_OUT_CLR) = 1u << PIN_NET_RESET;
+	REG(SPI_CPSR) = 2; /* section 12.3.5, SSPCPSR: 150 MHz / 2 / (1 + 2) = 25 MHz; the chip takes 33 */
+	REG(SPI_CR0) = 2u << 8 | 7u; /* section 12.3.5, SSPCR0: mode 0, 8 bits */
+	REG(SPI_CR1) = SPI_CR1_SSE; /* section 12.3.5, SSPCR1: on */
+	REG(SIO_GPIO_OUT_CLR) = 1u << PIN_NET_RESET; /* section 3.1.11, GPIO_OUT_CLR */
 	pause(RESET_US);
-	REG(SIO_GPIO_OUT_SET) = 1u << PIN_NET_RESET;
+	REG(SIO_GPIO_OUT_SET) = 1u << PIN_NET_RESET; /* section 3.1.11, GPIO_OUT_SET */
 	pause(SETTLE_US);
 	chip.spi = frame;
 	return w5500_start(&chip, settings);

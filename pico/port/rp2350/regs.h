@@ -23,7 +23,7 @@
 #define CLK_ADC_DIV (CLOCKS + 0x70)     /* INT at bit 16 */
 #define CLK_ENABLE (1u << 11)
 
-/* Section 7.5, Subsystem resets: List of registers */
+/* Section 7.5.3, Subsystem resets: List of registers */
 #define RESETS 0x40020000u
 #define RESETS_RESET (RESETS + 0)
 #define RESETS_DONE (RESETS + 8)
@@ -37,7 +37,7 @@
 #define RESET_TIMER0 (1u << 23)
 #define RESET_UART0 (1u << 26)
 
-/* Section 7.4, System resets (Power-on State Machine): List of registers */
+/* Section 7.4.4, System resets (Power-on State Machine): List of registers */
 #define PSM_WDSEL 0x40018008u
 #define PSM_ALL 0x01ffffffu
 #define PSM_ROSC (1u << 2)
@@ -57,7 +57,7 @@
 #define PAD_PUE (1u << 3)
 #define PAD_SCHMITT (1u << 1)
 
-/* Section 8.2, Crystal oscillator: List of registers */
+/* Section 8.2.8, Crystal oscillator: List of registers */
 #define XOSC_CTRL 0x40048000u
 #define XOSC_STATUS 0x40048004u
 #define XOSC_STARTUP 0x4004800cu
@@ -76,13 +76,13 @@
 #define PLL_FBDIV 0x8u
 #define PLL_PRIM 0xcu
 
-/* Section 8.5, Tick generators: List of registers */
+/* Section 8.5.2, Tick generators: List of registers */
 #define TICKS_TIMER0 0x40108018u
 #define TICKS_WATCHDOG 0x40108030u
 #define TICK_CTRL 0u
 #define TICK_CYCLES 4u
 
-/* Section 12.8, System timers: List of registers */
+/* Section 12.8.5, System timers: List of registers */
 #define TIMER0_TIMERAWH 0x400b0024u
 #define TIMER0_TIMERAWL 0x400b0028u
 
@@ -121,7 +121,7 @@
 #define ADC_FIFO_ERR (1u << 15)
 #define ADC_DIV (ADC + 0x10)            /* INT at bit 8: a conversion each INT + 1 cycles of 48 MHz */
 
-/* Section 12.6, DMA: List of registers (channel 0) */
+/* Section 12.6.10, DMA: List of registers (channel 0) */
 #define DMA 0x50000000u
 #define DMA_READ_ADDR (DMA + 0x0)
 #define DMA_WRITE_ADDR (DMA + 0x4)
@@ -137,10 +137,14 @@
 #define DMA_CHAIN_TO 13                 /* itself: no chain */
 #define DMA_TREQ_SEL 17
 #define DMA_TREQ_ADC 48u
-#define DMA_AHB_ERROR (1u << 31)
+#define DMA_BUSY (1u << 26)
+#define DMA_WRITE_ERROR (1u << 29)      /* this and the next: written ones clear */
+#define DMA_READ_ERROR (1u << 30)
+#define DMA_AHB_ERROR (1u << 31)        /* either */
+#define DMA_AL1_CTRL (DMA + 0x10)       /* CTRL_TRIG, but writing it starts nothing */
 #define DMA_ABORT (DMA + 0x464)
 
-/* Section 12.3, SPI: List of registers */
+/* Section 12.3.5, SPI: List of registers */
 #define SPI0 0x40080000u
 #define SPI_CR0 (SPI0 + 0x0)            /* SCR at bit 8, DSS 7 = 8 bits; mode 0 */
 #define SPI_CR1 (SPI0 + 0x4)
@@ -152,7 +156,7 @@
 #define SPI_SR_BSY (1u << 4)
 #define SPI_CPSR (SPI0 + 0x10)
 
-/* Section 12.1, UART: List of registers */
+/* Section 12.1.8, UART: List of registers */
 #define UART0 0x40070000u
 #define UART_DR (UART0 + 0x0)
 #define UART_FR (UART0 + 0x18)
