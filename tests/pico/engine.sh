@@ -51,6 +51,7 @@ about() { awk -v a="$(value "$1")" -v b="$2" 'BEGIN { exit !(a != "" && a - b <=
 counter() { "$DSM" --format raw stat 2>/dev/null | awk -v n="$1" '$2 == n { print $3 }'; }
 more_than() { [ "$(counter "$1")" -gt "$2" ] 2>/dev/null; }
 logged() { grep -q "$1" "$work/log"; }
+not() { ! "$@"; }
 tell() { echo "$1" >&"$to_board"; }
 board_up() {
 	rm -f "$work/tell"
@@ -121,7 +122,35 @@ tell 'volt 0 1.25'
 check 'and believed' within 20 about p.a 1.25
 tell watchdog
 tell 'volt 0 2'
-check 'the watchdog: it is back' within 60 about p.a 2
+check 'the watchdog: it is back' within 60 logged 'epoch 3, last reset: watchdog'
+check 'and believed' within 20 about p.a 2
+# the parts around it: each time it falls silent, and comes back with the present voltage
+silences=$(counter adc_silences) losses=$(counter adc_link_losses)
+tell 'chip off'
+check 'without its network chip it falls silent' within 20 more_than adc_silences "$silences"
+tell 'volt 0 0.75'
+tell 'chip on'
+check 'the chip is back, and set up again' within 20 about p.a 0.75
+check 'and that is told' within 20 more_than adc_link_losses "$losses"
+silences=$(counter adc_silences)
+tell 'tx full'
+check 'with a full buffer it falls silent' within 20 more_than adc_silences "$silences"
+tell 'volt 0 1.5'
+tell 'tx free'
+check 'and goes on when there is room' within 20 about p.a 1.5
+tell 'arp off'
+tell power
+sleep 0.5
+check 'without an answer to ARP nothing comes' not logged 'epoch 4'
+tell 'arp on'
+check 'and then it does' within 20 logged 'epoch 4, last reset: power on'
+tell 'volt 0 2.5'
+check 'believed' within 20 about p.a 2.5
+tell cut
+tell power
+check 'a power cut while the boot counter is written: it is back' within 60 logged 'epoch 5, last reset: power on'
+tell 'volt 0 1'
+check 'also believed' within 20 about p.a 1
 check 'presses go on' is p.n 3
 check 'nothing was refused' test "$(counter adc_replay)$(counter adc_bad_tag)$(counter adc_foreign)" = 000
 board_down

@@ -4,7 +4,8 @@
  * UDP socket. Used by script/demo and tests/pico/engine.sh.
  * Usage: run_machine [--sweep] [--seconds S] [--tick-us US] --device N --key FILE IMAGE.bin HOST:PORT
  * On standard input: volt CHANNEL V | press INPUT | release INPUT | link down | link up | overrun |
- * power (off and on) | watchdog | quit.
+ * chip off | chip on | tx full | tx free | arp off | arp on | power (off and on) | cut (the power goes in the
+ * middle of the next write to flash, and comes back) | watchdog | quit.
  * --sweep: the knobs move by themselves, button 3 is pressed each second; standard input is left alone.
  * Runs no faster than real time, and slower where the host is: at its end it says how much.
  */
@@ -48,6 +49,14 @@ static void leave(void *context, const uint8_t ip[4], uint16_t port, const uint8
 		send(fd, data, n, 0);
 }
 
+/* Without power it answers nothing and knows nothing; its reset pin is high all the time. */
+static void set_chip(bool on)
+{
+	m->no_chip = !on;
+	if (on)
+		w5500_forgets(m);
+}
+
 /* false: quit, or it is none. */
 static bool obey(const char *line)
 {
@@ -61,6 +70,14 @@ static bool obey(const char *line)
 		m->pressed &= ~(1u << which);
 	else if (strcmp(line, "link down") == 0 || strcmp(line, "link up") == 0)
 		m->link_down = line[5] == 'd';
+	else if (strcmp(line, "chip off") == 0 || strcmp(line, "chip on") == 0)
+		set_chip(line[6] == 'n');
+	else if (strcmp(line, "tx full") == 0 || strcmp(line, "tx free") == 0)
+		m->tx_full = line[4] == 'u';
+	else if (strcmp(line, "arp off") == 0 || strcmp(line, "arp on") == 0)
+		m->no_arp = line[5] == 'f';
+	else if (strcmp(line, "cut") == 0)
+		m->cut_at_flash_op = m->flash_ops + 1;
 	else if (strcmp(line, "overrun") == 0)
 		m->dma_stall_until_ps = m->now_ps + 300 * US;
 	else if (strcmp(line, "power") == 0)
@@ -109,7 +126,11 @@ static int run(bool sweeps, double seconds)
 			sweep((double)(clock_us() - begin) / 1e6);
 		else if (!listen_to_input())
 			break;
-		if (!machine_run(m, MS))
+		bool ran = machine_run(m, MS);
+		if (m->power_cut && !m->fault[0]) {
+			m->cut_at_flash_op = 0;
+			machine_power_on(m, 1u << 16);
+		} else if (!ran)
 			return complain("the machine faulted: %s", m->fault);
 		uint64_t should = begin + (m->now_ps - from_ps) / US, now = clock_us();
 		if (should > now)
