@@ -14,7 +14,6 @@
 
 #define HANDLE_COLOUR 128u
 #define ATTACH_MS 2000u     /* where the transport is still to be chosen */
-#define TAG_GENERATIONS 8u  /* low bits of a tag count the tables one handle has seen */
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dsm *pool;    /* handles are never freed, so that a stale pointer finds a tombstone */
@@ -167,6 +166,7 @@ static int adopt_link(struct dsm *dsm)
 		fresh->view = old->view; /* names handed out stay valid */
 	dsm->next = NULL;
 	dsm->link = fresh;
+	dsm->links++;
 	dsm->ops = fresh->ops;
 	dsm->conn = fresh->conn;
 	dsm->cells = fresh->view.cells;

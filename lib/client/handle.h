@@ -16,6 +16,7 @@
 #include "transport/transport.h"
 
 #define HANDLE_MAGIC 0x6873646du
+#define TAG_GENERATIONS 8u  /* low bits of a tag count the tables one handle has seen */
 #define WINDOW 256u             /* requests outstanding */
 #define EVENTS 64u
 #define FORWARDS 256u
@@ -93,6 +94,7 @@ struct dsm {
 	uint64_t lent_seq;
 	uint64_t *lent_payload;
 	uint32_t tries, call_timeout_ms;
+	uint32_t links;             /* taken into use so far: whoever keeps something of one looks */
 	/* constant */
 	struct dsm_options options;
 	char *owner_name, *program, *fault, *key_file;

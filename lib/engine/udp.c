@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* udp at the engine: start and end, who is who, and what time brings. One timer of a millisecond
  * runs while somebody waits or something is not acknowledged, and else none. */
-#include "engine/udp.h"
+#include "engine/udp_subscribe.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -16,6 +16,7 @@
 #define BATCHES_A_TURN 4
 #define TIMER_NS 1000000
 #define GOODBYE_MS 200
+#define PUSH_AGAIN_NS UINT64_C(250000)    /* commits that come closer wait for the timer */
 #define INDEX(name) ((name) & 0xffffu)
 #define ACCUSE_NS UINT64_C(10000000000)
 #define IDLE_MIN_MS 3000u
@@ -55,6 +56,7 @@ void udp_forget(struct udp_server *u, struct udp_peer *p)
 	u->closing -= p->closing;
 	u->armed -= p->armed;
 	u->unheard -= p->unheard;
+	udp_subs_free(u, p);
 	udp_sender_free(&p->sender);
 	udp_receiver_free(&p->receiver);
 	udp_receiver_free(&p->commits);
@@ -78,7 +80,7 @@ void udp_refused(struct dsm_engine *e, enum counter counter, const struct udp_pa
 
 static void set_timer(struct udp_server *u)
 {
-	bool wanted = u->armed || u->closing || u->unheard;
+	bool wanted = u->armed || u->closing || u->unheard || u->subs;
 	if (wanted == u->timer_on)
 		return;
 	struct itimerspec every = { 0 };
@@ -116,6 +118,9 @@ static void say(struct dsm_engine *e, uint64_t now)
 		if (p && p->proven)
 			udp_speak(u, p, now);
 	}
+	/* commits of this machine's owners are seen by the timer, within a millisecond */
+	if (u->subs && (u->pushing || (u->committed && now - u->pushed_ns > PUSH_AGAIN_NS)))
+		udp_push(e, now);
 	u->dirty_count = 0;
 	u->committed = false;
 	udp_out_flush(u);
@@ -127,8 +132,10 @@ void udp_timer(struct dsm_engine *e)
 	uint64_t fired;
 	if (read(e->udp->timer_fd, &fired, sizeof(fired)) != sizeof(fired))
 		return;
-	say_all(e, clock_now(e->clock));
-	say(e, 0);
+	uint64_t now = clock_now(e->clock);
+	say_all(e, now);
+	e->udp->pushing = true;
+	say(e, now);
 }
 
 static void rotate(struct udp_server *u, uint64_t now)

@@ -2,7 +2,7 @@
 /*
  * The engine's side of udp: one socket, many sessions. udp.c has start, end and time, udp_socket.c
  * datagrams in and out, udp_hello.c the handshake, udp_session.c what a session is and says,
- * udp_serve.c reads and commits. All under engine->lock; nothing is allocated for a datagram.
+ * udp_serve.c reads and commits, udp_subscribe.c and udp_push.c subscriptions. All under engine->lock; nothing is allocated for a datagram.
  */
 #ifndef DSM_LIB_ENGINE_UDP_H
 #define DSM_LIB_ENGINE_UDP_H
@@ -60,6 +60,7 @@ struct udp_peer {
 	bool armed;
 	uint32_t armed_group;
 	uint64_t armed_since;
+	struct udp_subscriber *subs; /* NULL: it has never subscribed; udp_subscribe.h */
 };
 
 struct udp_batch;
@@ -75,6 +76,10 @@ struct udp_server {
 	uint32_t unheard;           /* peers that have not acknowledged all */
 	uint32_t dirty_count, dirty[UDP_DIRTY]; /* names of who has something to say; more: everybody is asked */
 	bool committed;             /* in this batch: look who waits */
+	bool pushing;               /* somebody has subscribed: look at once */
+	uint32_t subs, push_at;     /* subscriptions; peer whose turn it was */
+	size_t sub_bytes;
+	uint64_t pushed_ns;
 	struct udp_peer **peers;    /* room; by the low 16 bits of a name */
 	struct keys *keys;          /* NULL = none */
 	struct udp_batch *batch;
@@ -139,6 +144,13 @@ void udp_voice_send(struct udp_voice *v);
 /* ---- udp_serve.c ---- */
 /* Answers one READ if its work is within *left bytes, and takes it from there, also on an error. */
 void udp_serve_read(struct dsm_engine *e, const struct udp_read *m, struct udp_voice *v, size_t *left);
+/* The newest slot of a group that fits in it, as it lies, in scratch. -EAGAIN not whole just now;
+ * -ENODATA never written: *seq is 0. */
+int udp_newest_slot(struct dsm_engine *e, uint32_t group, uint64_t *seq);
+/* The same of version `seq`: -EAGAIN it is not there any more. */
+int udp_version_slot(struct dsm_engine *e, uint32_t group, uint64_t seq);
+/* Bytes that this goes through at most. */
+size_t udp_work_of(const struct dsm_engine *e, uint32_t group);
 void udp_serve_pulse(struct dsm_engine *e, const struct udp_ask *m, struct udp_voice *v);
 /* A message of an owner's data flow: 0, or a negative errno that stands in COMMITTED. */
 int udp_serve_commit(struct dsm_engine *e, struct udp_peer *peer, const void *message, size_t bytes);

@@ -77,6 +77,28 @@ static int slot_bytes(struct dsm_engine *e, const struct udp_read *m, uint64_t *
 	return rc;
 }
 
+static struct udp_read whole_slot(const struct dsm_engine *e, enum udp_read_kind kind, uint32_t group,
+	uint64_t seq)
+{
+	return (struct udp_read){ .kind = (uint8_t)kind, .index = group, .arg = seq,
+		.bytes = (uint32_t)(DSM_SLOT_HEADER + e->region->rings[group].payload_bytes) };
+}
+
+int udp_newest_slot(struct dsm_engine *e, uint32_t group, uint64_t *seq)
+{
+	struct udp_read m = whole_slot(e, UDP_READ_NEWEST, group, 0);
+	int rc = slot_bytes(e, &m, seq);
+	if (rc == -ENODATA)
+		*seq = 0;
+	return rc;
+}
+
+int udp_version_slot(struct dsm_engine *e, uint32_t group, uint64_t seq)
+{
+	struct udp_read m = whole_slot(e, UDP_READ_VERSION, group, seq);
+	return slot_bytes(e, &m, &seq);
+}
+
 static int base_bytes(struct dsm_engine *e, const struct udp_read *m)
 {
 	const struct region *r = e->region;
@@ -122,6 +144,12 @@ static uint64_t work_of(const struct dsm_engine *e, const struct udp_read *m)
 	const struct ring *ring = &r->rings[m->index];
 	uint64_t slots = m->kind == UDP_READ_STEP ? (uint64_t)ring->mask + 1 : ring->flags & RING_VERIFY ? 1 : 0;
 	return slots * (DSM_SLOT_HEADER + ring->payload_bytes) + m->bytes;
+}
+
+size_t udp_work_of(const struct dsm_engine *e, uint32_t group)
+{
+	struct udp_read m = whole_slot(e, UDP_READ_NEWEST, group, 0);
+	return work_of(e, &m) + m.bytes; /* and the version that went, if that has to go again */
 }
 
 void udp_serve_read(struct dsm_engine *e, const struct udp_read *m, struct udp_voice *v, size_t *left)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/error.h"
-#include "engine/udp.h"
+#include "engine/udp_subscribe.h"
 
 static struct udp_peer *of(struct session *s)
 {
@@ -210,6 +210,7 @@ static void remote_free(struct session *s)
 	struct udp_server *u = s->engine->udp;
 	uint64_t now = clock_now(s->engine->clock);
 	remote_fence(s);
+	udp_subs_free(u, p);
 	u->armed -= p->armed;
 	p->armed = false;
 	p->closing = true;
@@ -326,7 +327,7 @@ static int on_commit(struct dsm_engine *e, struct udp_peer *p, const struct udp_
 }
 
 static int on_data_frame(struct dsm_engine *e, struct udp_peer *p, const struct udp_frame *f,
-	struct udp_voice *v, size_t *left)
+	struct udp_voice *v, size_t *left, uint64_t now)
 {
 	struct udp_read read;
 	struct udp_wait wait;
@@ -348,6 +349,12 @@ static int on_data_frame(struct dsm_engine *e, struct udp_peer *p, const struct 
 		p->armed_group = wait.group;
 		p->armed_since = wait.since;
 		return 0; /* looked at when this batch is over */
+	case UDP_SUBSCRIBE:
+		return udp_on_subscribe(e, p, f, v, left);
+	case UDP_UNSUBSCRIBE:
+		return udp_on_unsubscribe(e, p, f);
+	case UDP_UPDATED:
+		return udp_on_updated(p, f, now);
 	default:
 		return 0;
 	}
@@ -400,7 +407,7 @@ static void on_frames(struct dsm_engine *e, struct udp_peer *p, bool data, const
 		else if (!data)
 			rc = on_control_frame(e, p, &f, &v, now);
 		else
-			rc = p->session.greeted && !p->closing ? on_data_frame(e, p, &f, &v, &left) : 0;
+			rc = p->session.greeted && !p->closing ? on_data_frame(e, p, &f, &v, &left, now) : 0;
 	}
 	udp_voice_send(&v);
 	if (rc && !p->closing) {

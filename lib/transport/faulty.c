@@ -96,6 +96,14 @@ static int f_publish(struct transport_conn *conn, uint32_t group, const struct c
 	return f->ops->publish(f->conn, group, fields, image);
 }
 
+static int f_take(struct transport_conn *conn, uint32_t group, uint64_t came, uint64_t *to,
+	struct slot_meta *meta)
+{
+	struct faulty *f = of(conn);
+	int rc = disturb(f, to, 8);
+	return rc ? rc : f->ops->take(f->conn, group, came, to, meta);
+}
+
 /* ---- passed on as they are ---- */
 #define PASS0(type, name) \
 	static type f_##name(struct transport_conn *c) { return of(c)->ops->name(of(c)->conn); }
@@ -129,12 +137,18 @@ static int f_borrow_end(struct transport_conn *c, uint32_t g, uint64_t s) { retu
 static int f_granted(struct transport_conn *c, uint32_t o) { return of(c)->ops->granted(of(c)->conn, o); }
 static int f_complete(struct transport_conn *c, uint32_t o, uint64_t s, const uint32_t *g, uint32_t n)
 { return of(c)->ops->complete(of(c)->conn, o, s, g, n); }
+static int f_subscribe(struct transport_conn *c, struct transport_wishes *w)
+{ return of(c)->ops->subscribe(of(c)->conn, w); }
+static void f_unsubscribe(struct transport_conn *c, struct transport_wishes *w)
+{ of(c)->ops->unsubscribe(of(c)->conn, w); }
+static void f_listen(struct transport_conn *c, const _Atomic uint32_t *w, uint32_t v, uint64_t n)
+{ of(c)->ops->listen(of(c)->conn, w, v, n); }
 static int f_loan(struct transport_conn *c, uint32_t g, uint64_t s, uint64_t **p) { return of(c)->ops->loan(of(c)->conn, g, s, p); }
 static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_fields *f)
 { return of(c)->ops->loan_end(of(c)->conn, g, f); }
 
 /* A table a scheme, so that the handle still names the transport it really uses. */
-#define FAULTY(name) { \
+#define FAULTY(name, ...) { __VA_ARGS__ \
 	.size = sizeof(struct transport_ops), .scheme = name, .attach_ms = 2000, \
 	.close = f_close, .fd = f_fd, .send = f_send, .recv = f_recv, .open = f_open, \
 	.ready = f_ready, .inherit = f_inherit, .mapped = f_mapped, .adopt = f_adopt, .gone = f_gone, \
@@ -144,8 +158,8 @@ static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_f
 	.step_complete = f_step_complete, .wait = f_wait, .borrow = f_borrow, \
 	.borrow_end = f_borrow_end, .granted = f_granted, .publish = f_publish, \
 	.complete = f_complete, .loan = f_loan, .loan_end = f_loan_end }
-static const struct transport_ops faulty_tables[] = { FAULTY("shm"), FAULTY("rdma"),
-	FAULTY("udp") };
+static const struct transport_ops faulty_tables[] = { FAULTY("shm",), FAULTY("rdma",),
+	FAULTY("udp", .subscribe = f_subscribe, .unsubscribe = f_unsubscribe, .listen = f_listen, .take = f_take,) };
 
 static int setting(struct faulty *f, const char *key, const char *text)
 {

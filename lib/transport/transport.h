@@ -11,6 +11,7 @@
 #define DSM_LIB_TRANSPORT_TRANSPORT_H
 
 #include "core/directory.h"
+#include "core/filter.h"
 #include "core/slot.h"
 #include "core/uri.h"
 #include "wire/control.h"
@@ -28,6 +29,27 @@ struct transport_pulse {
 };
 
 #define TRANSPORT_AHEAD 16u
+
+/* A group that the engine is to send when it changes. */
+struct transport_wish {
+	uint32_t group;
+	uint32_t epoch;             /* with `seq`: what is there already; seq 0 = nothing */
+	uint64_t seq;
+	struct filter_rule rule;    /* interval and nth are those of all wishes of one subscription */
+	/* the transport's */
+	uint64_t came;              /* newest seq that came; 0 = never written */
+	bool fresh;                 /* came since the caller cleared it */
+};
+#define TRANSPORT_WISHES 32u    /* of one subscription */
+struct transport_wishes {
+	uint32_t n;
+	struct transport_wish *wish;
+	/* the transport's */
+	int status;                 /* -EINPROGRESS no answer yet; 0; or the engine's refusal, -ENOTSUP: it
+	                             * is older and knows no subscriptions */
+	uint32_t id, probe, unknown;
+	uint64_t asked_ns, again_ns;
+};
 struct transport_ops {
 	size_t size;                /* of this table, so that it can grow */
 	const char *scheme;         /* "shm" */
@@ -101,6 +123,16 @@ struct transport_ops {
 	/* Sleeps until newest() may have passed `since`, *wake differs from `woken`, or `ns`. */
 	void (*wait)(struct transport_conn *conn, uint32_t group, uint64_t since,
 		const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
+	/* -- subscriptions: owner. Optional, all or none: NULL where a read costs the engine nothing -- */
+	/* Asks the engine to send. `wishes` stays the caller's, and is written until unsubscribe() or
+	 * close(). Does not wait: the answer is in wishes->status, by listen(). -ENOSPC too many. */
+	int (*subscribe)(struct transport_conn *conn, struct transport_wishes *wishes);
+	void (*unsubscribe)(struct transport_conn *conn, struct transport_wishes *wishes);
+	/* Takes in what has come; sleeps until something did, *wake differs from `woken`, or `ns`. */
+	void (*listen)(struct transport_conn *conn, const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
+	/* As read() of the whole payload, of what came; it may be newer than wish->came. */
+	int (*take)(struct transport_conn *conn, uint32_t group, uint64_t came, uint64_t *to,
+		struct slot_meta *meta);
 	/* In-place view of words [offset, …) of the newest version; end with borrow_end(). */
 	int (*borrow)(struct transport_conn *conn, uint32_t group, uint64_t offset,
 		const void **data, struct slot_meta *meta);

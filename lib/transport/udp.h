@@ -6,7 +6,7 @@
  *   data     reads, waits and an owner's commits; the handle's own thread
  * udp.c has the control flow and the table of operations, udp_dial.c the handshake, udp_key.c the
  * key, udp_open.c what follows WELCOME, udp_ask.c questions and their answers, udp_read.c reads,
- * udp_write.c commits. A read takes no lock and allocates nothing.
+ * udp_write.c commits, udp_subscribe.c subscriptions. A read takes no lock and allocates nothing.
  */
 #ifndef DSM_LIB_TRANSPORT_UDP_H
 #define DSM_LIB_TRANSPORT_UDP_H
@@ -17,6 +17,8 @@
 #include "wire/udp_stream.h"
 
 #define UDP_SEQS 32u                /* READs of a seq in one datagram */
+#define UDP_SUBS 32u                /* subscriptions of a connection */
+#define UDP_ACKS 58u                /* updates of one datagram: no more fit, and their answers fit in one */
 
 struct udp_pipe { int fd; struct udp_flow flow; };
 
@@ -84,6 +86,11 @@ struct transport_conn {
 	uint64_t *steps;            /* last complete step of an owner, when it was read last */
 	uint64_t *seqs;             /* room for UDP_SEQS */
 	uint64_t notified_group, notified_seq;
+	struct transport_wishes *subs[UDP_SUBS];
+	uint32_t next_sub, sub_count;
+	uint32_t came;              /* counts what subscriptions brought */
+	uint32_t ack_count, stranger;   /* stranger: a subscription that is none of ours any more; 0 */
+	struct udp_updated acks[UDP_ACKS];
 	/* an owner's */
 	uint32_t own_owner;
 	bool own_loaded;
@@ -152,6 +159,26 @@ void udp_wait(struct transport_conn *conn, uint32_t group, uint64_t since, const
 int udp_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
 	struct slot_meta *meta);
 int udp_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);
+
+/* What stands in `slot`: is it whole, and of `seq`? -EAGAIN. */
+int udp_verify(const struct transport_conn *conn, uint32_t group, uint64_t seq, const uint64_t *slot,
+	struct slot_meta *meta);
+/* Keeps it for the time after a loss, if it is newer than what is kept. */
+void udp_keep(struct transport_conn *conn, uint32_t group, const uint64_t *slot, const struct slot_meta *meta);
+/* What was kept, at least of `seq`. -EAGAIN there is nothing so new. */
+int udp_kept(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t *to, struct slot_meta *meta);
+
+/* ---- udp_subscribe.c ---- */
+int udp_subscribe(struct transport_conn *conn, struct transport_wishes *wishes);
+void udp_unsubscribe(struct transport_conn *conn, struct transport_wishes *wishes);
+void udp_listen(struct transport_conn *conn, const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
+int udp_take(struct transport_conn *conn, uint32_t group, uint64_t came, uint64_t *to, struct slot_meta *meta);
+/* Frames of the data flow. -EBADMSG. */
+int udp_on_subscribed(struct transport_conn *conn, const struct udp_frame *f);
+int udp_on_update(struct transport_conn *conn, const struct udp_frame *f);
+void udp_on_probe(struct transport_conn *conn, uint32_t id);
+/* Says what has come, after a datagram. */
+void udp_say_updated(struct transport_conn *conn);
 
 /* ---- udp_write.c ---- */
 int udp_granted(struct transport_conn *conn, uint32_t owner);

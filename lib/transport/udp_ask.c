@@ -91,6 +91,8 @@ static int take_frame(struct transport_conn *conn, const struct udp_frame *f, st
 		rc = udp_get_answer(f, &answer);
 		if (rc == 0 && x)
 			take_answer(x, &answer);
+		if (rc == 0 && conn->sub_count)
+			udp_on_probe(conn, answer.id);
 		return rc;
 	case UDP_NOTIFY:
 		rc = udp_get_notify(f, &newest);
@@ -102,6 +104,10 @@ static int take_frame(struct transport_conn *conn, const struct udp_frame *f, st
 		if (rc == 0)
 			say_back(conn, &prove);
 		return rc;
+	case UDP_SUBSCRIBED:
+		return udp_on_subscribed(conn, f);
+	case UDP_UPDATE:
+		return udp_on_update(conn, f);
 	case UDP_ACK:
 		rc = udp_get_ack(f, &ack);
 		return rc || !conn->commits.slots ? rc :
@@ -148,6 +154,7 @@ int udp_data_receive(struct transport_conn *conn, uint64_t ns, struct udp_expect
 	int rc = 0;
 	while (rc == 0 && (rc = udp_next_frame(&at, end, &f)) == 1)
 		rc = take_frame(conn, &f, x);
+	udp_say_updated(conn);
 	return rc ? udp_lost(conn, rc) : 0;
 }
 

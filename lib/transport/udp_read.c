@@ -42,11 +42,10 @@ static uint32_t owner_state(const struct transport_conn *conn, uint32_t owner, u
 	return (uint32_t)(atomic_load_explicit(&line->bank_state, memory_order_relaxed) >> 32);
 }
 
-/* What stands in conn->slot: is it whole, and of `seq`? */
-static int verify(const struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta)
+int udp_verify(const struct transport_conn *conn, uint32_t group, uint64_t seq, const uint64_t *w,
+	struct slot_meta *meta)
 {
 	const struct directory_group *g = group_of(conn, group);
-	const uint64_t *w = conn->slot;
 	struct check_fields f = { w[0], w[1], w[2], w[3] };
 	if (f.seq == 0 || f.seq != seq || f.epoch_length >> 32 != g->payload_bytes)
 		return -EAGAIN;
@@ -60,12 +59,12 @@ static int verify(const struct transport_conn *conn, uint32_t group, uint64_t se
 	return 0;
 }
 
-static void keep(struct transport_conn *conn, uint32_t group, const struct slot_meta *meta)
+void udp_keep(struct transport_conn *conn, uint32_t group, const uint64_t *slot, const struct slot_meta *meta)
 {
 	struct udp_last *last = last_of(conn, group);
 	if (!last->valid || meta->epoch > last->epoch ||
 	    (meta->epoch == last->epoch && meta->seq > last->seq)) {
-		memcpy(last + 1, conn->slot + DSM_SLOT_HEADER / 8, group_of(conn, group)->payload_bytes);
+		memcpy(last + 1, slot + DSM_SLOT_HEADER / 8, group_of(conn, group)->payload_bytes);
 		*last = (struct udp_last){ meta->seq, meta->time, meta->step, meta->epoch, 1, 0 };
 	}
 }
@@ -100,9 +99,9 @@ static int fetch(struct transport_conn *conn, uint32_t group, enum udp_read_kind
 		seq = got;
 	}
 	if (rc == 0)
-		rc = verify(conn, group, seq, meta);
+		rc = udp_verify(conn, group, seq, conn->slot, meta);
 	if (rc == 0)
-		keep(conn, group, meta);
+		udp_keep(conn, group, conn->slot, meta);
 	return rc;
 }
 
@@ -130,6 +129,15 @@ static int empty(uint64_t *to, uint64_t bytes, struct slot_meta *meta)
 	if (bytes)
 		memset(to, 0, bytes);
 	*meta = (struct slot_meta){ 0 };
+	return 0;
+}
+
+int udp_kept(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t *to, struct slot_meta *meta)
+{
+	int rc = from_last(conn, group, 0, group_of(conn, group)->payload_bytes, to, meta);
+	if (rc || meta->seq < seq)
+		return rc == -EMSGSIZE ? rc : -EAGAIN;
+	meta->owner_state &= ~META_REMEMBERED;
 	return 0;
 }
 

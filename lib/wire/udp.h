@@ -103,6 +103,11 @@ enum udp_frame_type {
 	UDP_COMMITTED = 9,  /* engine: how far commits were carried out */
 	UDP_CLOSE = 10,     /* both: this session ends */
 	UDP_PROVE = 11,     /* engine: say this back, from where it comes to; client: here it is */
+	UDP_SUBSCRIBE = 12, /* client: send me these groups when they change */
+	UDP_SUBSCRIBED = 13,    /* engine: I shall, or why not */
+	UDP_UNSUBSCRIBE = 14,   /* client: no more */
+	UDP_UPDATE = 15,    /* engine: a group that was subscribed to, newest version */
+	UDP_UPDATED = 16,   /* client: it has come */
 	UDP_FRAME_END
 };
 
@@ -156,6 +161,27 @@ struct udp_committed { uint64_t number; int32_t status; }; /* all up to `number`
 struct udp_close { int32_t status; };
 struct udp_prove { uint64_t number; };  /* random */
 
+#define UDP_WISHES_MAX 32u          /* groups of one subscription */
+/* One group: what counts as a change (numbers of enum filter_kind; `band` finite, not negative), and what
+ * the client has of it already (seq 0: nothing). */
+struct udp_wish { uint32_t group, kind; double band; uint64_t seq; uint32_t epoch; };
+struct udp_subscribe {
+	uint32_t id;                /* the client's, not 0; again: the same question again */
+	uint32_t interval_us;       /* between two updates of a group at least */
+	uint32_t every_nth;         /* of its commits; at least 1 */
+	uint64_t generation;        /* that the seqs are of */
+	uint32_t n;
+	struct udp_wish wish[UDP_WISHES_MAX];
+};
+struct udp_subscribed { uint32_t id; int32_t status; };
+struct udp_update {
+	uint32_t id, index;         /* of the subscription, of the group in it */
+	uint64_t seq;               /* 0: never written */
+	uint16_t bytes;             /* of the whole slot; 0 with a seq: too long, READ it */
+	const unsigned char *data;
+};
+struct udp_updated { uint32_t id, index; uint64_t seq; };
+
 /* Into the inside of a DATA. A frame that does not fit is left out whole: false. */
 struct udp_writer { unsigned char *data; size_t size, room; };
 bool udp_put_segment(struct udp_writer *w, const struct udp_segment *m);
@@ -169,6 +195,13 @@ bool udp_put_notify(struct udp_writer *w, const struct udp_newest *m);
 bool udp_put_committed(struct udp_writer *w, const struct udp_committed *m);
 bool udp_put_close(struct udp_writer *w, const struct udp_close *m);
 bool udp_put_prove(struct udp_writer *w, const struct udp_prove *m);
+bool udp_put_subscribe(struct udp_writer *w, const struct udp_subscribe *m);
+bool udp_put_subscribed(struct udp_writer *w, const struct udp_subscribed *m);
+bool udp_put_unsubscribe(struct udp_writer *w, uint32_t id);
+bool udp_put_update(struct udp_writer *w, const struct udp_update *m);
+bool udp_put_updated(struct udp_writer *w, const struct udp_updated *m);
+/* Head of a frame whose body has `bytes`; where that goes, or NULL: it does not fit. */
+unsigned char *udp_frame_begin(struct udp_writer *w, enum udp_frame_type type, size_t bytes);
 
 /* One frame: data points into what was read. */
 struct udp_frame { uint8_t type; uint16_t bytes; const unsigned char *body; };
@@ -185,6 +218,11 @@ int udp_get_notify(const struct udp_frame *f, struct udp_newest *m);
 int udp_get_committed(const struct udp_frame *f, struct udp_committed *m);
 int udp_get_close(const struct udp_frame *f, struct udp_close *m);
 int udp_get_prove(const struct udp_frame *f, struct udp_prove *m);
+int udp_get_subscribe(const struct udp_frame *f, struct udp_subscribe *m);
+int udp_get_subscribed(const struct udp_frame *f, struct udp_subscribed *m);
+int udp_get_unsubscribe(const struct udp_frame *f, uint32_t *id);
+int udp_get_update(const struct udp_frame *f, struct udp_update *m);
+int udp_get_updated(const struct udp_frame *f, struct udp_updated *m);
 
 /* ---- commits: messages of the data flow's stream, client to engine ---- */
 #define UDP_COMMIT_HEAD 16u

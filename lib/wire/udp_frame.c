@@ -12,8 +12,7 @@
 #define ANSWER_HEAD 20u
 #define STATUS_MIN (-4096)
 
-/* Head of a frame whose body has `bytes`; where that goes, or NULL: it does not fit. */
-static unsigned char *begin(struct udp_writer *w, enum udp_frame_type type, size_t bytes)
+unsigned char *udp_frame_begin(struct udp_writer *w, enum udp_frame_type type, size_t bytes)
 {
 	if (bytes + UDP_FRAME_HEAD > w->room - w->size)
 		return NULL;
@@ -55,7 +54,7 @@ static bool status_ok(int32_t status)
 
 bool udp_put_segment(struct udp_writer *w, const struct udp_segment *m)
 {
-	unsigned char *at = begin(w, UDP_SEGMENT, 8u + m->bytes);
+	unsigned char *at = udp_frame_begin(w, UDP_SEGMENT, 8u + m->bytes);
 	if (!at)
 		return false;
 	le_put(at, m->seq, 4);
@@ -78,7 +77,7 @@ int udp_get_segment(const struct udp_frame *f, struct udp_segment *m)
 
 bool udp_put_ack(struct udp_writer *w, const struct udp_ack *m)
 {
-	unsigned char *at = begin(w, UDP_ACK, 12);
+	unsigned char *at = udp_frame_begin(w, UDP_ACK, 12);
 	if (!at)
 		return false;
 	le_put(at, m->next, 4);
@@ -98,7 +97,7 @@ int udp_get_ack(const struct udp_frame *f, struct udp_ack *m)
 
 bool udp_put_read(struct udp_writer *w, const struct udp_read *m)
 {
-	unsigned char *at = begin(w, UDP_READ, 28);
+	unsigned char *at = udp_frame_begin(w, UDP_READ, 28);
 	if (!at)
 		return false;
 	le_put(at, m->id, 4);
@@ -124,7 +123,7 @@ int udp_get_read(const struct udp_frame *f, struct udp_read *m)
 
 bool udp_put_answer(struct udp_writer *w, const struct udp_answer *m)
 {
-	unsigned char *at = begin(w, UDP_ANSWER, ANSWER_HEAD + m->bytes);
+	unsigned char *at = udp_frame_begin(w, UDP_ANSWER, ANSWER_HEAD + m->bytes);
 	if (!at)
 		return false;
 	le_put(at, m->id, 4);
@@ -153,7 +152,7 @@ int udp_get_answer(const struct udp_frame *f, struct udp_answer *m)
 
 bool udp_put_ask(struct udp_writer *w, const struct udp_ask *m)
 {
-	unsigned char *at = begin(w, UDP_ASK, 12u + 4u * m->groups);
+	unsigned char *at = udp_frame_begin(w, UDP_ASK, 12u + 4u * m->groups);
 	if (!at)
 		return false;
 	le_put(at, m->beat, 8);
@@ -182,7 +181,7 @@ static size_t pulse_bytes(const struct udp_pulse *m)
 
 bool udp_put_pulse(struct udp_writer *w, const struct udp_pulse *m)
 {
-	unsigned char *at = begin(w, UDP_PULSE, pulse_bytes(m));
+	unsigned char *at = udp_frame_begin(w, UDP_PULSE, pulse_bytes(m));
 	if (!at)
 		return false;
 	le_put(at, m->generation, 8);
@@ -234,7 +233,7 @@ int udp_get_pulse(const struct udp_frame *f, struct udp_pulse *m)
 
 static bool put_pair(struct udp_writer *w, enum udp_frame_type type, uint32_t small, uint64_t large)
 {
-	unsigned char *at = begin(w, type, 12);
+	unsigned char *at = udp_frame_begin(w, type, 12);
 	if (!at)
 		return false;
 	le_put(at, small, 4);
@@ -283,7 +282,7 @@ int udp_get_committed(const struct udp_frame *f, struct udp_committed *m)
 
 bool udp_put_close(struct udp_writer *w, const struct udp_close *m)
 {
-	unsigned char *at = begin(w, UDP_CLOSE, 4);
+	unsigned char *at = udp_frame_begin(w, UDP_CLOSE, 4);
 	if (at)
 		le_put(at, (uint32_t)m->status, 4);
 	return at != NULL;
@@ -299,7 +298,7 @@ int udp_get_close(const struct udp_frame *f, struct udp_close *m)
 
 bool udp_put_prove(struct udp_writer *w, const struct udp_prove *m)
 {
-	unsigned char *at = begin(w, UDP_PROVE, 8);
+	unsigned char *at = udp_frame_begin(w, UDP_PROVE, 8);
 	if (at)
 		le_put(at, m->number, 8);
 	return at != NULL;
