@@ -27,11 +27,11 @@ static const char help[] =
 	"  -r, --restore         with --state: start with the values of FILE\n"
 	"  -l, --lock-memory     keep the table in main memory (mlock)\n"
 	"  -R, --rdma ADDR[:PORT]  serve rdma:// too, at that address of an RDMA device or at * for\n"
-	"                        all; port 7461 by default. Needs --auth none, or auth: in the file\n"
+	"                        all; port 7461 by default. Needs keys, or --auth none\n"
 	"  -U, --udp ADDR[:PORT]  serve udp:// too, at that address of this machine or at * for every\n"
 	"                        one; port 7461 by default. Needs keys, or --auth none\n"
 	"  -a, --auth none|keys  none: say that whoever reaches the ports of rdma and udp may read and\n"
-	"                        send requests; keys: udp asks for one of the key file\n"
+	"                        send requests; keys: who comes there shows one of the key file\n"
 	"  -A, --adc ADDR[:PORT]  take datagrams of the table's ADC boards there, or at * for every\n"
 	"                        address; UDP port 7462 by default. Needs keys\n"
 	"  -K, --keys FILE       the key file, made by dsm keygen (default: $DSM_KEYS)\n"
@@ -45,7 +45,7 @@ static const char help[] =
 	"  dsmd --check rig.yaml\n"
 	"  dsmd rig.yaml\n"
 	"  dsmd --name rig2 --state /var/lib/dsm/rig2.state --restore rig.yaml\n"
-	"  dsmd --rdma '*' --auth none rig.yaml\n"
+	"  dsmd --rdma '*' --keys rig.keys rig.yaml\n"
 	"  dsmd --udp '*' --keys rig.keys rig.yaml\n"
 	"  dsmd --config /etc/dsm/dsmd.yaml\n"
 	"  kill -HUP $(pidof dsmd)     # after a change of the table file\n";
@@ -173,10 +173,10 @@ static int settle(const struct arguments *a, struct settings *s)
 		s->auth_keys = strcmp(a->auth, "keys") == 0;
 		s->auth_none = !s->auth_keys;
 	}
-	if (s->rdma && !s->auth_none)
-		return wrong_usage("--rdma knows no keys and lets in whoever reaches its port; say --auth none "
-			"if that is meant");
-	if (s->auth_keys && s->udp && !s->keys && !getenv("DSM_KEYS"))
+	if (s->rdma && !s->auth_none && !s->keys && !getenv("DSM_KEYS"))
+		return wrong_usage("--rdma wants a key file (--keys FILE, made by dsm keygen), or keys in DSM_KEYS; "
+			"say --auth none if whoever reaches its port may come in");
+	if (s->auth_keys && (s->udp || s->rdma) && !s->keys && !getenv("DSM_KEYS"))
 		return wrong_usage("auth keys wants a key file (--keys), or keys in DSM_KEYS");
 	s->restore |= a->restore;
 	s->lock_memory |= a->lock_memory;

@@ -36,7 +36,7 @@ static void take_settings(const struct settings *s, struct dsm_engine_options *o
 	opts->lock_memory = s->lock_memory;
 	opts->rdma = s->rdma;
 	opts->udp = s->udp;
-	opts->auth_none = s->udp && s->auth_none;
+	opts->auth_none = (s->udp || s->rdma) && s->auth_none;
 	opts->adc = s->adc;
 	opts->keys = s->keys;
 	opts->log = take_line;
@@ -45,7 +45,7 @@ static void take_settings(const struct settings *s, struct dsm_engine_options *o
 /* "auth none, rdma at ADDR, udp at ADDR" */
 static const char *name_networks(const struct settings *s, char *text, size_t size)
 {
-	bool keys = s->auth_keys || (s->udp && !s->auth_none && (s->keys || getenv("DSM_KEYS")));
+	bool keys = s->auth_keys || ((s->udp || s->rdma) && !s->auth_none && (s->keys || getenv("DSM_KEYS")));
 	snprintf(text, size, "auth %s%s%s%s%s", keys ? "keys" : "none", s->rdma ? ", rdma at " : "",
 		s->rdma ? s->rdma : "", s->udp ? ", udp at " : "", s->udp ? s->udp : "");
 	return text;

@@ -38,7 +38,7 @@ static int open_engine(const struct dsm_host *host, struct bench_shared *shared,
 	struct dsm_table *table = NULL;
 	options.rdma = host->rdma;
 	options.udp = host->udp[0] ? host->udp : NULL;
-	options.auth_none = host->udp[0];
+	options.auth_none = host->udp[0] || host->rdma;
 	options.udp_spin_us = host->udp_spin ? ENGINE_SPIN_US : 0;
 	int rc = dsm_table_new(host->name, &table);
 	if (!rc)

@@ -114,6 +114,8 @@ enum dsm_attach_flags {
 	DSM_MANUAL = 4,        /**< no library thread: the caller polls dsm_fd(), dsm_dispatch() */
 	DSM_TAKES_REQUESTS = 8,/**< owner: requests by others are forwarded, see dsm_next_request() */
 	DSM_LOCK_MEMORY = 16,  /**< mlock() what is mapped; -ENOMEM/-EPERM if the limit forbids */
+	DSM_NO_KEY = 32,       /**< show no key, whatever DSM_KEYS has: for an engine with auth none. Without
+	                            it a client that has a key accepts no engine that does not ask for it */
 };
 
 /** Time for deadlines, heartbeats and leases; tests inject theirs. Must be callable from
@@ -136,7 +138,7 @@ struct dsm_options {
 	const char *program;     /**< shown by `dsm ps`; default: the process's name */
 	const struct dsm_clock *clock; /**< must outlive the handle; NULL = the system's */
 	const char *fault;       /**< faults to inject, "tear=0.1,fail=3,seed=7"; see docs/testing.md */
-	const char *key_file;    /**< keys for udp:// (docs/security.md), mode 0600; of its lines the one that
+	const char *key_file;    /**< keys for rdma:// and udp:// (docs/security.md), mode 0600; of its lines the one that
 	                              fits the role best is used. NULL = environment DSM_KEYS, else none */
 	uint32_t spin_us;        /**< udp://: so long a call polls for an answer before it sleeps, which costs
 	                              a processor; default 0, at most 1000 */

@@ -82,10 +82,10 @@ struct dsm_engine_options {
 	void (*log)(const char *text, void *context); /**< one line, no newline; any thread */
 	void *context;
 	/** Serve rdma://…, too: "ADDR[:PORT]" of an RDMA device of this machine, or "*[:PORT]" for
-	 *  all; the port is DSM_PORT by default. NULL = not. A device may come later. There is no
-	 *  authentication yet: whoever reaches that port reads (if `readers` is "*"), sends requests
-	 *  (if `requesters` is "*") and may hold the owners that are marked `network`. Nothing is
-	 *  encrypted. Give it only where the network itself is guarded. */
+	 *  all; the port is DSM_PORT by default. NULL = not. A device may come later. Clients need a
+	 *  key of the key file whose role allows what they do, unless auth_none. Control messages are
+	 *  then sealed; what READ and WRITE carry is plain on the wire, with keys or without: values,
+	 *  and rkeys that who can forge packets can use (docs/security.md). */
 	const char *rdma;
 	/** Take datagrams of the table's ADC boards (docs/adc.md): "ADDR[:PORT]", "[ADDR6][:PORT]" or
 	 *  "*[:PORT]"; the port is DSM_ADC_PORT by default. NULL = not. They are believed only with a
@@ -96,9 +96,10 @@ struct dsm_engine_options {
 	 *  default. NULL = not. Clients need a key of the key file whose role allows what they do,
 	 *  unless auth_none. */
 	const char *udp;
-	/** udp without keys: whoever reaches its port reads (if `readers` is "*"), sends requests (if
-	 *  `requesters` is "*") and may hold the owners that are marked `network`. Without keys that
-	 *  has to be said, except at a loopback address, which only this machine reaches. */
+	/** rdma and udp without keys: whoever reaches their ports reads (if `readers` is "*"), sends
+	 *  requests (if `requesters` is "*") and may hold the owners that are marked `network`. Without
+	 *  keys that has to be said, except for udp at a loopback address, which only this machine
+	 *  reaches. */
 	bool auth_none;
 	/** udp: so long the engine's thread looks for a next datagram before it sleeps, which costs a
 	 *  processor while clients ask; default 0, at most 1000000. */
@@ -111,7 +112,7 @@ struct dsm_engine_options {
 
 /** Build the region and start serving shm://NAME. The table may be freed afterwards.
  *  -EADDRINUSE an engine of that name runs already (text names its pid); -ENOMEM, -ENOSPC;
- *  -EINVAL an option out of range; with restore, a damaged state file is no error: the
+ *  -EINVAL an option out of range, or rdma or udp with neither keys nor auth_none; with restore, a damaged state file is no error: the
  *  previous one is used, the log says which and why; -ENOTSUP `rdma` in a build without it;
  *  -EADDRINUSE its port is taken. */
 DSM_EXPORT int dsm_engine_open(const struct dsm_table *table,
@@ -129,7 +130,7 @@ DSM_EXPORT int dsm_engine_attach(struct dsm_engine *engine, const struct dsm_opt
 /** New generation with another table; values of cells with the same name and type are
  *  carried over. On error the old generation goes on. */
 DSM_EXPORT int dsm_engine_reload(struct dsm_engine *engine, const struct dsm_table *table);
-/** Read the key file (or DSM_KEYS) again for clients of udp. Who has a key that is still there
+/** Read the key file (or DSM_KEYS) again for clients of rdma and udp. Who has a key that is still there
  *  notices nothing; who has not is cut off. On error the old keys go on: -EACCES, -EINVAL, -ENOENT. */
 DSM_EXPORT int dsm_engine_reload_keys(struct dsm_engine *engine);
 /** Save now. -ENOENT no state file configured; -ENOSPC and others: the old file stays. */

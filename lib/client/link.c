@@ -186,7 +186,7 @@ static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint6
 	} else {
 		uint64_t now = clock_now(dsm->clock);
 		struct transport_identity as = { dsm->deposed ? NULL : dsm->owner_name, dsm->key_file,
-			dsm->options.spin_us };
+			dsm->options.spin_us, dsm->options.flags & DSM_NO_KEY };
 		rc = ops->connect(&dsm->uri, &as, now < deadline ? (uint32_t)((deadline - now) / 1000000u) : 0,
 			&link->conn);
 	}

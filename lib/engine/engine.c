@@ -15,6 +15,7 @@
 
 #include "client/attach.h"
 #include "core/error.h"
+#include "engine/keys.h"
 
 void engine_log(const struct dsm_engine *e, const char *format, ...)
 {
@@ -351,6 +352,21 @@ static int replace(struct dsm_engine *e, const struct dsm_table *table, struct r
 	return rc;
 }
 
+/* Under lock: for all networks, or for none. */
+static int reload_keys(struct dsm_engine *e)
+{
+	struct keys *fresh;
+	int rc = verbs_load_keys(e, &fresh);
+	if (rc)
+		return rc;
+	rc = udp_reload_keys(e);
+	if (rc)
+		keys_free(&fresh);
+	else
+		verbs_take_keys(e, &fresh);
+	return rc;
+}
+
 int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
 {
 	struct region *fresh = NULL;
@@ -371,7 +387,7 @@ int dsm_engine_reload(struct dsm_engine *e, const struct dsm_table *table)
 	rc = replace(e, table, fresh);
 	if (rc == 0)
 		ingest_server_adopt(e, &boards);
-	if (rc == 0 && udp_reload_keys(e))
+	if (rc == 0 && reload_keys(e))
 		engine_log(e, "the keys of clients were not read again: %s", dsm_error());
 	pthread_mutex_unlock(&e->lock);
 	if (rc) {
@@ -387,7 +403,7 @@ int dsm_engine_reload_keys(struct dsm_engine *e)
 	if (!e)
 		return dsm__fail(-EINVAL, "dsm_engine_reload_keys(): null pointer");
 	pthread_mutex_lock(&e->lock);
-	int rc = udp_reload_keys(e);
+	int rc = reload_keys(e);
 	pthread_mutex_unlock(&e->lock);
 	return rc;
 }

@@ -154,6 +154,7 @@ struct dsm_engine {
 	uint64_t save_due_ns;
 };
 
+struct keys;
 void engine_log(const struct dsm_engine *engine, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -171,6 +172,11 @@ void verbs_tick(struct dsm_engine *engine, uint64_t now);
 /* Before the memory changes: nobody reaches the old one through a device any more. */
 void verbs_bank_leaves(struct dsm_engine *engine, uint32_t owner);
 void verbs_region_leaves(struct dsm_engine *engine);
+/* Reads the keys again for clients of rdma, in two steps, so that nothing has changed if another
+ * server cannot: NULL where rdma is not served. On error the old ones go on. */
+int verbs_load_keys(struct dsm_engine *engine, struct keys **fresh);
+/* Puts them in place (they are no longer the caller's) and cuts off whose key is gone. */
+void verbs_take_keys(struct dsm_engine *engine, struct keys **fresh);
 
 /* ---- udp.c: clients over udp; all do nothing without options.udp ---- */
 #define SERVER_TAG_UDP 6u       /* in epoll; see server.c */

@@ -328,6 +328,13 @@ int keys_load(const char *path, struct keys **out)
 
 /* ---- what they open -------------------------------------------------------------------- */
 
+int keys_load_any(const char *path, struct keys **out)
+{
+	*out = NULL;
+	int rc = path ? keys_load(path, out) : keys_load_environment(out);
+	return rc == -ENOENT && !path ? 0 : rc;
+}
+
 const struct key *keys_find(const struct keys *keys, const uint8_t id[KEY_ID_BYTES])
 {
 	for (uint32_t i = 0; i < keys->count; i++)
@@ -351,6 +358,20 @@ bool key_allows(const struct key *key, enum key_role what, const char *owner)
 	if (what == KEY_OWNER)
 		return key->role == KEY_OWNER && owner && strcmp(key->owner, owner) == 0;
 	return key->role >= what;
+}
+
+bool keys_for_clients(const struct keys *keys)
+{
+	for (uint32_t i = 0; keys && i < keys->count; i++)
+		if (keys->key[i].role != KEY_DEVICE)
+			return true;
+	return false;
+}
+
+bool keys_still_id(const struct keys *keys, const struct key *key)
+{
+	const struct key *k = keys ? keys_find(keys, key->id) : NULL;
+	return k && k->role == key->role && strcmp(k->owner, key->owner) == 0;
 }
 
 bool keys_still(const struct keys *keys, const struct key *key)

@@ -45,6 +45,8 @@ struct keys {
 int keys_load(const char *path, struct keys **out);
 /* From environment variable DSM_KEYS: the same text, lines may also end at ';'. -ENOENT not set. */
 int keys_load_environment(struct keys **out);
+/* From the file, or, if `path` is NULL, the environment; without either 0 and *out = NULL. */
+int keys_load_any(const char *path, struct keys **out);
 int keys_load_memory(const char *name, const char *text, size_t size, struct keys **out);
 void keys_free(struct keys **keys);
 
@@ -54,8 +56,12 @@ const struct key *keys_find(const struct keys *keys, const uint8_t id[KEY_ID_BYT
 const struct key *keys_of_device(const struct keys *keys, uint32_t device, const struct key *after);
 /* May who has this key read, request (owner NULL), or hold this owner's role? */
 bool key_allows(const struct key *key, enum key_role what, const char *owner);
+/* Is there any but those of boards? `keys` may be NULL. */
+bool keys_for_clients(const struct keys *keys);
 /* After a reload: is this very key, with this role, still there? */
 bool keys_still(const struct keys *keys, const struct key *key);
+/* The same, of a copy whose bytes were wiped: by its id. `keys` may be NULL. */
+bool keys_still_id(const struct keys *keys, const struct key *key);
 /* Owners that the table lacks, or that may not attach through a network: -ENODEV, -EINVAL. */
 int keys_check_owners(const struct keys *keys, const struct dsm_table *table);
 

@@ -219,23 +219,6 @@ void udp_events(struct dsm_engine *e)
 
 /* ---- start and end ---- */
 
-/* From the file, or the environment; without either, none. */
-static int load_keys(const struct dsm_engine *e, struct keys **keys)
-{
-	*keys = NULL;
-	int rc = e->options.keys ? keys_load(e->options.keys, keys) : keys_load_environment(keys);
-	return rc == -ENOENT && !e->options.keys ? 0 : rc;
-}
-
-/* Keys of boards open nothing here. */
-static bool for_clients(const struct keys *keys)
-{
-	for (uint32_t i = 0; keys && i < keys->count; i++)
-		if (keys->key[i].role != KEY_DEVICE)
-			return true;
-	return false;
-}
-
 static int watch(struct dsm_engine *e, int fd, uint64_t tag)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = tag };
@@ -245,13 +228,13 @@ static int watch(struct dsm_engine *e, int fd, uint64_t tag)
 static int open_server(struct dsm_engine *e, struct udp_server *u)
 {
 	bool loopback = false;
-	int rc = load_keys(e, &u->keys);
+	int rc = keys_load_any(e->options.keys, &u->keys);
 	if (rc == 0)
 		rc = udp_socket_open(e->options.udp, &u->fd, &loopback, u->address, sizeof(u->address));
 	if (rc)
 		return rc;
-	u->auth_none = e->options.auth_none || (!for_clients(u->keys) && loopback);
-	if (!for_clients(u->keys) && !u->auth_none)
+	u->auth_none = e->options.auth_none || (!keys_for_clients(u->keys) && loopback);
+	if (!keys_for_clients(u->keys) && !u->auth_none)
 		return dsm__fail(-EINVAL, "udp: %s can be reached from other machines and there are no keys for clients: "
 			"make some with `dsm keygen`, or say auth none if everybody may", u->address);
 	rc = udp_batch_new(&u->batch);
@@ -287,15 +270,9 @@ int udp_start(struct dsm_engine *e)
 	return rc;
 }
 
-static bool still_valid(const struct keys *keys, const struct key *key)
-{
-	const struct key *k = keys ? keys_find(keys, key->id) : NULL;
-	return k && k->role == key->role && strcmp(k->owner, key->owner) == 0;
-}
-
 static bool may_stay(const struct udp_server *u, const struct udp_peer *p)
 {
-	return p->has_key ? still_valid(u->keys, &p->key) : u->auth_none;
+	return p->has_key ? keys_still_id(u->keys, &p->key) : u->auth_none;
 }
 
 /* Under lock. Who has a key that is no more, or none where keys are needed now, is cut off; the
@@ -306,7 +283,7 @@ int udp_reload_keys(struct dsm_engine *e)
 	struct keys *fresh;
 	if (!u)
 		return 0;
-	int rc = load_keys(e, &fresh);
+	int rc = keys_load_any(e->options.keys, &fresh);
 	if (rc == 0 && !fresh && u->keys)
 		rc = dsm__fail(-ENOENT, "udp: the keys are gone; the old ones go on");
 	if (rc)
@@ -314,7 +291,7 @@ int udp_reload_keys(struct dsm_engine *e)
 	struct keys *old = u->keys;
 	u->keys = fresh;
 	/* once there are keys they are needed: taking the last one away lets nobody in */
-	u->auth_none = e->options.auth_none || (u->auth_none && !for_clients(fresh));
+	u->auth_none = e->options.auth_none || (u->auth_none && !keys_for_clients(fresh));
 	for (uint32_t i = 0; i < u->room; i++) {
 		struct udp_peer *p = u->peers[i];
 		if (!p || may_stay(u, p))

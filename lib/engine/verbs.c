@@ -121,8 +121,8 @@ static int try_listen(struct dsm_engine *e)
 			"no RDMA device of this machine has that address, or the port is taken at all "
 			"addresses" : strerror(-rc));
 	v->said[0] = 0;
-	engine_log(e, "rdma: listening at %s port %u; auth: none, so whoever reaches it may read", v->host,
-		v->port);
+	engine_log(e, "rdma: listening at %s port %u, auth %s", v->host, v->port, v->auth_none ?
+		"none: whoever reaches it may read" : "keys");
 	return 0;
 }
 
@@ -147,6 +147,8 @@ int verbs_start(struct dsm_engine *e)
 	if (!e->verbs)
 		return dsm__fail(-ENOMEM, "no memory for rdma");
 	int rc = verbs_address(e->options.rdma, e->verbs->host, sizeof(e->verbs->host), &e->verbs->port);
+	if (rc == 0)
+		rc = verbs_auth_start(e);
 	if (rc)
 		return rc;
 	rc = try_listen(e);
@@ -204,7 +206,9 @@ static int answer(struct dsm_engine *e, const struct rdma_cm_event *event)
 		return remote_join(e, event->id, asked, &request);
 	if (too_many(e))
 		return -EBUSY;
-	return remote_open(e, event->id, asked, &request);
+	const struct key *key;
+	rc = verbs_find_key(e, event->id, &request, &key);
+	return rc ? rc : remote_open(e, event->id, asked, &request, key);
 }
 
 static void on_request(struct dsm_engine *e, const struct rdma_cm_event *event)
@@ -358,6 +362,7 @@ void verbs_stop(struct dsm_engine *e)
 		device_close(e, v->devices, false);
 	if (v->channel)
 		rdma_destroy_event_channel(v->channel);
+	verbs_auth_stop(v);
 	free(v);
 	e->verbs = NULL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Clients over RDMA, the engine's side: verbs.c listens and takes what the RDMA CM brings,
- * verbs_session.c is one client, verbs_device.c what a device's clients may read. Everything
+ * verbs_auth.c decides who comes in, verbs_session.c is one client, verbs_device.c what a
+ * device's clients may read. Everything
  * runs under engine->lock; nothing here stops the engine: what the library refuses is counted
  * and logged, the client it concerns is dropped.
  */
@@ -9,13 +10,16 @@
 #define DSM_LIB_ENGINE_VERBS_H
 
 #include "engine/engine.h"
+#include "engine/keys.h"
 #include "rdma/device.h"
 #include "rdma/endpoint.h"
 #include "rdma/rc.h"
+#include "wire/verbs_auth.h"
 
 #define VERBS_LINGER_NS (500 * UINT64_C(1000000)) /* for a last message to be acknowledged */
 #define VERBS_ACCUSE_NS (1000 * UINT64_C(1000000)) /* between two lines about violations */
 #define VERBS_FRESH_BYTES ((uint64_t)16 << 20) /* registered in one go: some ms */
+#define VERBS_HANDSHAKE_NS (5 * UINT64_C(1000000000)) /* from REQ to AUTH3 */
 #define VERBS_LINGERING_MAX 64u
 #define VERBS_STUCK_NS (30 * UINT64_C(1000000000)) /* a client that takes nothing for so long is cut off */
 
@@ -51,6 +55,10 @@ struct remote {
 	struct endpoint ep;
 	struct pair pairs[VERBS_WRITE]; /* by kind - 1 */
 	uint8_t token[VERBS_TOKEN_BYTES];
+	bool has_key;               /* else: auth none */
+	struct key key;             /* a copy; its bytes are wiped */
+	struct verbs_auth auth;
+	bool cut;                   /* its key was taken away: no last words */
 	struct ibv_pd *own_pd;      /* of an owner: exactly one registration lies in it, the own bank */
 	struct ibv_mr *own;
 	bool violated;              /* reached where it may not */
@@ -70,11 +78,33 @@ struct verbs {
 	uint32_t lingering_count;
 	uint64_t try_ns;            /* of the next try to listen */
 	uint64_t accused_ns;        /* of the last line about a violation */
+	uint64_t refused_ns;        /* of the last line about a refused key */
+	bool auth_none;             /* who shows no key may come in */
+	struct keys *keys;          /* NULL = none */
+	unsigned char *sealed;      /* one message as it goes over the wire; STREAM_MESSAGE_MAX */
 	char said[256];             /* last trouble logged */
 };
 
 /* Counts what the library refused; logs dsm_error() unless that was the last said. */
 void verbs_trouble(struct dsm_engine *e);
+
+/* ---- verbs_auth.c ---- */
+/* Keys, and whether they may be done without. -EINVAL neither keys nor leave. */
+int verbs_auth_start(struct dsm_engine *e);
+void verbs_auth_stop(struct verbs *v);
+/* The key that a request for a control pair names; NULL with auth none. -EACCES, counted. */
+int verbs_find_key(struct dsm_engine *e, struct rdma_cm_id *id, const struct verbs_request *request,
+	const struct key **key);
+/* Before the reply leaves: its flags and nonce, and what the client has to show then. -EIO. */
+int remote_await(struct remote *r, const struct key *key, const struct verbs_request *request,
+	struct verbs_reply *reply);
+/* One message, sealed where there are keys: endpoint_send(), endpoint_recv(). What comes before the
+ * client has shown its key is dealt with in remote_hear(). -EACCES it does not fit, counted. */
+int remote_say(struct remote *r, const void *message, size_t bytes);
+int remote_hear(struct remote *r, void *message, size_t room);
+/* Has it been shaking hands for too long? Then counted. */
+bool remote_dawdles(struct remote *r, uint64_t now);
+int remote_allows(const struct session *s, unsigned what, const char *owner);
 
 /* ---- verbs_device.c ---- */
 /* The device of an id, opened when it is new. */
@@ -99,10 +129,12 @@ extern const struct session_ops remote_ops;
 /* On CONNECT_REQUEST, by kind; 0 accepted, or an errno for the REJ with its text. The id is the
  * remote's if 0 is returned. */
 int remote_open(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_conn_param *asked,
-	const struct verbs_request *request);
+	const struct verbs_request *request, const struct key *key);
 int remote_join(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_conn_param *asked,
 	const struct verbs_request *request);
 void pair_close(struct pair *pair);
+/* "10.0.0.1:4711" of who asks. */
+void verbs_peer(struct rdma_cm_id *id, char *text, size_t size);
 /* Everything at once: also one that lingers and was taken out of that list. */
 void remote_destroy(struct remote *r);
 /* True: its last messages are on their way, or were given up. */

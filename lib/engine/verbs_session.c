@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <netdb.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ void pair_close(struct pair *p)
 
 static int remote_send(struct session *s, const void *message, size_t bytes)
 {
-	return endpoint_send(&of(s)->ep, message, bytes);
+	return remote_say(of(s), message, bytes);
 }
 
 /* The RECV on a read or write pair is there to be flushed when the pair fails: nothing is ever
@@ -69,7 +70,7 @@ static int violation(struct remote *r)
 static int remote_receive(struct session *s, void *message, size_t room)
 {
 	struct remote *r = of(s);
-	int rc = endpoint_recv(&r->ep, message, room);
+	int rc = remote_hear(r, message, room);
 	if (r->violated)
 		return violation(r);
 	if (rc == -EBADMSG || rc == -EMSGSIZE)
@@ -155,8 +156,8 @@ static int remote_welcome(struct session *s, const void *message, size_t bytes)
 	}
 	control_begin(&out, keys, sizeof(keys), CONTROL_KEYS);
 	control_put_keys(&out, &k);
-	rc = endpoint_send(&r->ep, message, bytes);
-	return rc ? rc : endpoint_send(&r->ep, keys, control_end(&out));
+	rc = remote_say(r, message, bytes);
+	return rc ? rc : remote_say(r, keys, control_end(&out));
 }
 
 /* Registering pins memory, which takes time, and everybody waits for this thread: what is new in
@@ -177,7 +178,7 @@ static int remote_map(struct session *s, const struct control_map *m)
 		device_bank(e, d, m->first + i, &bank);
 		control_put_bank(&out, &bank);
 	}
-	return endpoint_send(&of(s)->ep, e->reply, control_end(&out));
+	return remote_say(of(s), e->reply, control_end(&out));
 }
 
 /* A host that lost its power says nothing: whoever has nothing unacknowledged gets a message each
@@ -188,6 +189,8 @@ static int remote_tick(struct session *s, uint64_t now)
 	int rc = endpoint_flush(&r->ep);
 	if (rc || r->violated)
 		return rc ? rc : violation(r);
+	if (remote_dawdles(r, now))
+		return -ETIMEDOUT;
 	if (now - r->ticked_ns > s->engine->options.lease_ms * UINT64_C(500000))
 		r->taken_ns = now; /* we stood still, not the client */
 	r->ticked_ns = now;
@@ -216,6 +219,7 @@ void remote_destroy(struct remote *r)
 	for (unsigned kind = VERBS_CONTROL; kind <= VERBS_WRITE; kind++)
 		pair_close(pair_of(r, kind));
 	endpoint_free(&r->ep);
+	verbs_auth_wipe(&r->auth);
 	r->device->remotes--;
 	free(r);
 }
@@ -228,7 +232,7 @@ static void remote_free(struct session *s)
 	epoll_ctl(s->engine->epoll_fd, EPOLL_CTL_DEL, endpoint_fd(&r->ep), NULL);
 	remote_fence(s);
 	pair_close(pair_of(r, VERBS_READ));
-	if (endpoint_flush(&r->ep) || remote_settled(r) || r->device->gone ||
+	if (r->cut || endpoint_flush(&r->ep) || remote_settled(r) || r->device->gone ||
 	    v->lingering_count >= VERBS_LINGERING_MAX) {
 		remote_destroy(r);
 		return;
@@ -241,36 +245,38 @@ static void remote_free(struct session *s)
 
 const struct session_ops remote_ops = {
 	.transport = "rdma", .network = true, .send = remote_send, .receive = remote_receive,
-	.welcome = remote_welcome, .map = remote_map, .address = remote_address, .admit = remote_admit,
-	.grant = remote_grant, .fence = remote_fence, .tick = remote_tick, .free = remote_free,
+	.welcome = remote_welcome, .map = remote_map, .address = remote_address, .allows = remote_allows,
+	.admit = remote_admit, .grant = remote_grant, .fence = remote_fence, .tick = remote_tick, .free = remote_free,
 };
 
 /* ---- connections ---- */
 
-static void take_address(struct remote *r, struct rdma_cm_id *id)
+void verbs_peer(struct rdma_cm_id *id, char *text, size_t size)
 {
 	char host[48], port[8];
 	struct sockaddr *peer = rdma_get_peer_addr(id);
-	socklen_t size = peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) :
+	socklen_t bytes = peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) :
 		sizeof(struct sockaddr_in);
-	if (getnameinfo(peer, size, host, sizeof(host), port, sizeof(port),
+	if (getnameinfo(peer, bytes, host, sizeof(host), port, sizeof(port),
 			NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-		snprintf(r->address, sizeof(r->address), peer->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
+		snprintf(text, size, peer->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
 			host, port);
 }
 
-static int connect_control(struct remote *r, struct rdma_cm_id *id,
-	const struct rdma_conn_param *asked, uint32_t credits)
+static int connect_control(struct remote *r, struct rdma_cm_id *id, const struct rdma_conn_param *asked,
+	const struct verbs_request *request, const struct key *key)
 {
 	struct dsm_engine *e = r->session.engine;
 	struct pair *p = pair_of(r, VERBS_CONTROL);
-	struct verbs_reply reply = { VERBS_CONTROL, ENDPOINT_RECVS };
+	struct verbs_reply reply = { .kind = VERBS_CONTROL, .credits = ENDPOINT_RECVS };
 	struct rc_shape shape = { r->device->pd, r->ep.cq, r->ep.cq, ENDPOINT_SENDS, ENDPOINT_RECVS, 0, 0 };
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &r->session };
-	int rc = rc_make(id, &shape, &p->qp);
+	int rc = remote_await(r, key, request, &reply);
+	if (rc == 0)
+		rc = rc_make(id, &shape, &p->qp);
 	if (rc == 0)
 		rc = endpoint_bind(&r->ep, p->qp);
-	if (rc == 0 && (rc = endpoint_start(&r->ep, credits)))
+	if (rc == 0 && (rc = endpoint_start(&r->ep, request->credits)))
 		dsm__fail(rc, "rdma: impossible credits");
 	if (rc == 0 && epoll_ctl(e->epoll_fd, EPOLL_CTL_ADD, endpoint_fd(&r->ep), &ev))
 		rc = dsm__fail(-errno, "cannot watch a connection: %s", strerror(errno));
@@ -285,7 +291,7 @@ static int connect_control(struct remote *r, struct rdma_cm_id *id,
 }
 
 int remote_open(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_conn_param *asked,
-	const struct verbs_request *request)
+	const struct verbs_request *request, const struct key *key)
 {
 	struct device *d;
 	int rc = device_get(e, id, &d);
@@ -305,9 +311,10 @@ int remote_open(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_c
 	}
 	r->ep.other = side_completion;
 	r->ep.context = r;
-	rc = connect_control(r, id, asked, request->credits);
+	rc = connect_control(r, id, asked, request, key);
 	if (rc) {
 		endpoint_free(&r->ep);
+		verbs_auth_wipe(&r->auth);
 		free(r);
 		return rc;
 	}
@@ -315,37 +322,31 @@ int remote_open(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_c
 	p->id = id;
 	id->context = p;
 	d->remotes++;
-	take_address(r, id);
+	verbs_peer(id, r->address, sizeof(r->address));
 	r->probed_ns = r->taken_ns = r->ticked_ns = clock_now(e->clock);
 	server_add(e, &r->session);
 	return 0;
 }
 
-/* Compares all bytes, however early they differ. */
-static bool same_token(const uint8_t *a, const uint8_t *b)
+/* Whoever shows that he knows the token, for this very queue pair. */
+static struct remote *find(struct dsm_engine *e, const struct verbs_request *request, uint32_t qp_num)
 {
-	unsigned differ = 0;
-	for (unsigned i = 0; i < VERBS_TOKEN_BYTES; i++)
-		differ |= (unsigned)(a[i] ^ b[i]);
-	return differ == 0;
-}
-
-static struct remote *find(struct dsm_engine *e, const struct verbs_request *request)
-{
+	uint8_t proof[VERBS_PROOF_BYTES];
 	for (struct session *s = e->sessions; s; s = s->next)
-		if (s->ops == &remote_ops && s->id == request->session && s->greeted && !s->dead &&
-		    same_token(of(s)->token, request->token))
-			return of(s);
+		if (s->ops == &remote_ops && s->id == request->session && s->greeted && !s->dead) {
+			verbs_proof(of(s)->token, request->kind, request->session, qp_num, proof);
+			return sodium_memcmp(proof, request->proof, sizeof(proof)) == 0 ? of(s) : NULL;
+		}
 	return NULL;
 }
 
 int remote_join(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_conn_param *asked,
 	const struct verbs_request *request)
 {
-	struct remote *r = find(e, request);
+	struct remote *r = find(e, request, asked->qp_num);
 	bool write = request->kind == VERBS_WRITE;
 	if (!r || r->device->verbs != id->verbs)
-		return dsm__fail(-EACCES, "rdma: no such session, or another token");
+		return dsm__fail(-EACCES, "rdma: no such session, or not its token");
 	struct pair *p = pair_of(r, request->kind);
 	if (p->qp)
 		return dsm__fail(-EBUSY, "rdma: the session has such a connection already");
@@ -353,7 +354,7 @@ int remote_join(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_c
 		return dsm__fail(-EOWNERDEAD, "rdma: the session holds no role any more");
 	struct rc_shape shape = { write ? r->own_pd : r->device->pd, r->ep.cq, r->ep.cq, 1, 1,
 		write ? IBV_ACCESS_REMOTE_WRITE : IBV_ACCESS_REMOTE_READ, 0 };
-	struct verbs_reply reply = { request->kind, 0 };
+	struct verbs_reply reply = { .kind = request->kind };
 	struct ibv_recv_wr recv = { .wr_id = request->kind }, *bad;
 	int rc = rc_make(id, &shape, &p->qp);
 	if (rc == 0 && ibv_post_recv(p->qp, &recv, &bad))

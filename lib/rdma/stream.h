@@ -13,7 +13,7 @@
 #include "wire/verbs.h"
 
 #define STREAM_DEPTH 32u            /* RECVs of ours */
-#define STREAM_MESSAGE_MAX 65536u
+#define STREAM_MESSAGE_MAX (65536u + 16u) /* the longest control message, sealed */
 #define STREAM_QUEUE ((size_t)1 << 20)
 
 struct stream {

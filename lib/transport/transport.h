@@ -19,8 +19,8 @@
 struct transport_conn;   /* each transport's own */
 
 /* As whom: the role wanted (NULL: a reader) and the file of keys (NULL: environment DSM_KEYS);
- * how long an answer is polled for. */
-struct transport_identity { const char *owner, *key_file; uint32_t spin_us; };
+ * how long an answer is polled for; no key is to be shown, whatever there is. */
+struct transport_identity { const char *owner, *key_file; uint32_t spin_us; bool no_key; };
 
 /* What a connection shows of the engine's life. */
 struct transport_pulse {

@@ -12,7 +12,7 @@
 #define DSM_LIB_TRANSPORT_UDP_H
 
 #include "core/clock.h"
-#include "transport/transport.h"
+#include "transport/secret.h"
 #include "wire/udp_flow.h"
 #include "wire/udp_stream.h"
 
@@ -102,12 +102,6 @@ struct transport_conn {
 	int32_t refused;
 	_Atomic int write_broken;
 };
-
-/* ---- udp_key.c ---- */
-struct udp_secret { bool there; uint8_t id[KEY_ID_BYTES], psk[NOISE_KEY]; };
-/* The key for what `as` wants, from its file or DSM_KEYS; none if there are none. -EACCES the file
- * is readable by others, or has none that fits; -EINVAL, -ENOENT. */
-int udp_key_find(const struct transport_identity *as, struct udp_secret *out);
 
 /* ---- udp_dial.c ---- */
 /* Sockets and handshake, until conn->deadline. -ENOENT, -EACCES, -EUSERS, -EPROTONOSUPPORT, -ETIMEDOUT. */

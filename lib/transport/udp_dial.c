@@ -19,7 +19,7 @@
 /* One try at one address. */
 struct dial {
 	struct transport_conn *conn;
-	const struct udp_secret *secret;
+	const struct transport_secret *secret;
 	struct noise_handshake hs;
 	struct udp_init init;
 	unsigned char datagram[UDP_DATAGRAM + 1];
@@ -161,7 +161,7 @@ static int shake_hands(struct dial *d, uint64_t deadline)
 	return rc;
 }
 
-static int dial_one(struct transport_conn *conn, const struct addrinfo *a, const struct udp_secret *secret,
+static int dial_one(struct transport_conn *conn, const struct addrinfo *a, const struct transport_secret *secret,
 	uint64_t deadline)
 {
 	struct dial d = { .conn = conn, .secret = secret };
@@ -185,13 +185,13 @@ static int dial_one(struct transport_conn *conn, const struct addrinfo *a, const
 int udp_dial(struct transport_conn *conn, const struct uri *uri, const struct transport_identity *as)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV }, *list = NULL;
-	struct udp_secret secret = { 0 };
+	struct transport_secret secret = { 0 };
 	char service[8];
 	uint16_t port = uri->port ? uri->port : DSM_PORT;
 	bool six = strchr(uri->host, ':') != NULL;
 	snprintf(service, sizeof(service), "%u", port);
 	snprintf(conn->peer, sizeof(conn->peer), "%s%s%s:%u", six ? "[" : "", uri->host, six ? "]" : "", port);
-	int rc = udp_key_find(as, &secret);
+	int rc = transport_secret_find(as, &secret);
 	if (rc)
 		return rc;
 	int error = getaddrinfo(uri->host, service, &hints, &list);

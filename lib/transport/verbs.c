@@ -2,6 +2,7 @@
 /* rdma: control channel, loss, and the table of operations. */
 #include "transport/verbs.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -42,10 +43,8 @@ static int watch_fds(struct transport_conn *conn)
 	return 0;
 }
 
-static int open_control(struct transport_conn *conn, const struct uri *uri)
+static int open_control(struct transport_conn *conn, const struct uri *uri, struct verbs_dial *dial)
 {
-	struct verbs_request request = { .kind = VERBS_CONTROL, .credits = STREAM_DEPTH };
-	struct verbs_reply reply;
 	uint32_t reads;
 	uint16_t port = uri->port ? uri->port : DSM_PORT;
 	uint64_t now = clock_now(&clock_system);
@@ -74,32 +73,47 @@ static int open_control(struct transport_conn *conn, const struct uri *uri)
 		rc = endpoint_bind(&conn->endpoint, conn->control.qp);
 	now = clock_now(&clock_system);
 	if (rc == 0)
-		rc = rc_connect(conn->control.id, conn->control.qp, &request,
-			verbs_ms_left(now, conn->deadline), &reply, &reads);
+		rc = rc_connect(conn->control.id, conn->control.qp, &dial->request,
+			verbs_ms_left(now, conn->deadline), &dial->reply, &reads);
 	if (rc == -ECONNREFUSED)
 		rc = dsm__fail(-ENOENT, "rdma: no engine listens at %s:%u", uri->host, port);
-	if (rc == 0 && endpoint_start(&conn->endpoint, reply.credits))
+	if (rc == 0 && endpoint_start(&conn->endpoint, dial->reply.credits))
 		rc = dsm__fail(-EBADMSG, "rdma: what answers is no dsm engine");
-	return rc ? verbs_noted(conn, rc) : watch_fds(conn);
+	if (rc == 0)
+		rc = watch_fds(conn);
+	return verbs_noted(conn, rc ? rc : verbs_shake_hands(conn, dial));
 }
 
 static void verbs_close(struct transport_conn *conn);
 
-static int verbs_connect(const struct uri *uri, const struct transport_identity *as, uint32_t timeout_ms,
-	struct transport_conn **out)
+/* Until its caller closes it: also when this fails. */
+static int open_conn(struct transport_conn *conn, const struct uri *uri, struct verbs_dial *dial,
+	uint32_t timeout_ms)
 {
-	(void)as; /* no keys over rdma yet */
-	struct transport_conn *conn = calloc(1, sizeof(*conn));
-	if (!conn)
-		return dsm__fail(-ENOMEM, "no memory for a connection");
 	conn->pid = getpid();
 	conn->own_owner = DSM_NONE;
 	conn->notify_timer = -1;
 	conn->deadline = clock_now(&clock_system) + timeout_ms * UINT64_C(1000000);
 	pthread_mutex_init(&conn->control_lock, NULL);
 	conn->epoll = epoll_create1(EPOLL_CLOEXEC);
-	int rc = conn->epoll < 0 ? dsm__fail(-errno, "cannot make a descriptor to poll: %s",
-		strerror(errno)) : open_control(conn, uri);
+	return conn->epoll < 0 ? dsm__fail(-errno, "cannot make a descriptor to poll: %s",
+		strerror(errno)) : open_control(conn, uri, dial);
+}
+
+static int verbs_connect(const struct uri *uri, const struct transport_identity *as, uint32_t timeout_ms,
+	struct transport_conn **out)
+{
+	struct verbs_dial dial = { .request = { .kind = VERBS_CONTROL, .credits = STREAM_DEPTH } };
+	int rc = transport_secret_find(as, &dial.secret);
+	if (rc)
+		return rc;
+	memcpy(dial.request.key_id, dial.secret.id, KEY_ID_BYTES);
+	struct transport_conn *conn = calloc(1, sizeof(*conn));
+	if (!conn)
+		rc = dsm__fail(-ENOMEM, "no memory for a connection");
+	else
+		rc = open_conn(conn, uri, &dial, timeout_ms);
+	sodium_memzero(&dial, sizeof(dial));
 	if (rc)
 		verbs_close(conn);
 	else
@@ -220,6 +234,8 @@ static void verbs_close(struct transport_conn *conn)
 	free(conn->chain);
 	free(conn->chain_sge);
 	free((void *)conn->notify);
+	free(conn->sealed);
+	verbs_auth_wipe(&conn->auth);
 	free(conn);
 }
 
@@ -233,7 +249,7 @@ static int verbs_fd(const struct transport_conn *conn)
 static int verbs_send(struct transport_conn *conn, const void *message, size_t bytes)
 {
 	pthread_mutex_lock(&conn->control_lock);
-	int rc = conn->released ? -EPIPE : endpoint_send(&conn->endpoint, message, bytes);
+	int rc = conn->released ? -EPIPE : verbs_say(conn, message, bytes);
 	pthread_mutex_unlock(&conn->control_lock);
 	return rc == -ECONNRESET || rc == -ETIMEDOUT ? -EPIPE : rc;
 }
@@ -289,12 +305,12 @@ static int is_lost(struct transport_conn *conn)
 static int verbs_recv(struct transport_conn *conn, void *message, size_t room)
 {
 	pthread_mutex_lock(&conn->control_lock);
-	int rc = conn->released ? -EPIPE : endpoint_recv(&conn->endpoint, message, room);
+	int rc = conn->released ? -EPIPE : verbs_hear(conn, message, room);
 	int lost = rc == -EAGAIN ? is_lost(conn) : 0;
 	if (lost) {
 		/* the peer's last words have arrived before the news that it hung up */
 		verbs_lost(conn, lost);
-		rc = endpoint_recv(&conn->endpoint, message, room);
+		rc = verbs_hear(conn, message, room);
 		rc = rc == -EAGAIN ? lost : rc;
 	} else if (rc == -EAGAIN && conn->view) {
 		verbs_watch(conn);

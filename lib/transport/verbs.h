@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The rdma transport's connection at the client: three queue pairs, each with one job.
- *   control  messages, and READs of what the slow path watches; under control_lock
+ *   control  messages (sealed, with keys), and READs of what the slow path watches; under control_lock
  *   read     READs by the handle's own thread
  *   write    an owner's WRITEs by the handle's own thread
- * verbs.c has channel and life of the connection, verbs_open.c what follows WELCOME, verbs_watch.c
+ * verbs.c has channel and life of the connection, verbs_auth.c keys, verbs_open.c what follows WELCOME, verbs_watch.c
  * what the slow path knows, verbs_fetch.c posting and reaping, verbs_read.c rings and slots,
  * verbs_large.c what does not fit into one READ, verbs_write.c the owner's side.
  *
@@ -21,7 +21,8 @@
 #include "rdma/endpoint.h"
 #include "rdma/pages.h"
 #include "rdma/rc.h"
-#include "transport/transport.h"
+#include "transport/secret.h"
+#include "wire/verbs_auth.h"
 
 #define VERBS_PIECE ((uint64_t)256 << 10)   /* of a large slot; a device's longest message is longer */
 #define VERBS_BOUNCE (4 * VERBS_PIECE)
@@ -70,6 +71,8 @@ struct transport_conn {
 	pthread_mutex_t control_lock;
 	struct verbs_pair control;
 	struct endpoint endpoint;
+	struct verbs_auth auth;
+	unsigned char *sealed;      /* with keys: a message as it goes over the wire; STREAM_MESSAGE_MAX */
 	struct pages watch_pages;   /* header, owner lines, counters, pulses */
 	uint32_t watch_lines, watch_counters, watch_pulses; /* offsets in them */
 	uint32_t watching;          /* READs of the watch outstanding */
@@ -150,6 +153,17 @@ static inline void verbs_leave(struct transport_conn *conn)
 {
 	atomic_store_explicit(&conn->in_use, 0, memory_order_release);
 }
+
+/* ---- verbs_auth.c: control_lock held, or the connection is nobody else's yet ---- */
+/* The key that is shown, and what is said of it in the request. */
+struct verbs_dial { struct transport_secret secret; struct verbs_request request; struct verbs_reply reply; };
+/* After the reply, until conn->deadline: the handshake, if there is a key. -EACCES the engine does
+ * not do what the key asks for; -ECONNRESET, -ETIMEDOUT, -ENOMEM. */
+int verbs_shake_hands(struct transport_conn *conn, const struct verbs_dial *dial);
+/* One message, sealed where there are keys: endpoint_send(), endpoint_recv(). What does not verify is
+ * -EBADMSG, for good. */
+int verbs_say(struct transport_conn *conn, const void *message, size_t bytes);
+int verbs_hear(struct transport_conn *conn, void *message, size_t room);
 
 /* ---- verbs_open.c ---- */
 int verbs_enter_region(struct transport_conn *conn, const struct control_welcome *welcome,

@@ -64,7 +64,6 @@ static void put_bits(struct transport_conn *conn)
 {
 	unsigned char message[1024];
 	struct control_writer w;
-	struct endpoint *ep = &conn->endpoint;
 	const struct directory_owner *o = own(conn);
 	control_begin(&w, message, sizeof(message), CONTROL_NOTIFY);
 	for (uint32_t word = 0; word <= o->group_count / 64; word++) {
@@ -73,12 +72,12 @@ static void put_bits(struct transport_conn *conn)
 			control_put_u32(&w, o->first_group + 64 * word + (uint32_t)__builtin_ctzll(bits));
 			if (w.room - w.size >= 4)
 				continue;
-			endpoint_send(ep, message, control_end(&w));
+			verbs_say(conn, message, control_end(&w));
 			control_begin(&w, message, sizeof(message), CONTROL_NOTIFY);
 		}
 	}
 	if (w.entries)
-		endpoint_send(ep, message, control_end(&w));
+		verbs_say(conn, message, control_end(&w));
 }
 
 /* While one is on its way the next commits only leave their bits. */

@@ -31,7 +31,6 @@ int verbs_queue_open(struct transport_conn *conn, struct verbs_queue *queue, str
 {
 	struct verbs_request request = { .kind = (uint16_t)kind, .session = conn->welcome.session };
 	struct verbs_reply reply;
-	memcpy(request.token, conn->keys.token, sizeof(request.token));
 	queue->channel = ibv_create_comp_channel(conn->verbs);
 	if (queue->channel)
 		queue->cq = ibv_create_cq(conn->verbs, QUEUE_COMPLETIONS + (int)sends, NULL, queue->channel, 0);
@@ -50,6 +49,8 @@ int verbs_queue_open(struct transport_conn *conn, struct verbs_queue *queue, str
 	if (rc == 0)
 		rc = rc_make(queue->pair.id, &shape, &queue->pair.qp);
 	now = clock_now(&clock_system);
+	if (rc == 0)
+		verbs_proof(conn->keys.token, request.kind, request.session, queue->pair.qp->qp_num, request.proof);
 	if (rc == 0)
 		rc = rc_connect(queue->pair.id, queue->pair.qp, &request,
 			verbs_ms_left(now, conn->deadline), &reply, &queue->depth);
@@ -74,7 +75,7 @@ static int get_keys(struct transport_conn *conn)
 	unsigned char message[256];
 	struct control_reader r;
 	for (;;) {
-		int n = endpoint_recv(&conn->endpoint, message, sizeof(message));
+		int n = verbs_hear(conn, message, sizeof(message));
 		if (n > 0) {
 			if (control_open(&r, message, (size_t)n) || r.type != CONTROL_KEYS ||
 			    control_get_keys(&r, &conn->keys))

@@ -352,6 +352,6 @@ void verbs_beat(struct transport_conn *conn, uint32_t owner, uint64_t tick)
 	pthread_mutex_lock(&conn->control_lock);
 	/* one that waits for an engine that stands still is enough */
 	if (!conn->released && stream_idle(&conn->endpoint.stream))
-		endpoint_send(&conn->endpoint, message, bytes);
+		verbs_say(conn, message, bytes);
 	pthread_mutex_unlock(&conn->control_lock);
 }

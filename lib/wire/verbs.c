@@ -37,13 +37,21 @@ static int credits_ok(uint32_t credits)
 	return credits >= VERBS_CREDITS_MIN && credits <= VERBS_CREDITS_MAX;
 }
 
+static int zeros(const uint8_t *at, size_t n)
+{
+	unsigned any = 0;
+	for (size_t i = 0; i < n; i++)
+		any |= at[i];
+	return any == 0;
+}
+
 void verbs_put_request(unsigned char out[VERBS_REQUEST_BYTES], const struct verbs_request *m)
 {
 	put_head(out, m->kind);
 	put_le(out + 8, m->session, 4);
 	put_le(out + 12, m->credits, 4);
-	memcpy(out + 16, m->token, VERBS_TOKEN_BYTES);
-	put_le(out + 32, 0, 8);
+	memcpy(out + 16, m->proof, VERBS_PROOF_BYTES);
+	memcpy(out + 32, m->key_id, VERBS_KEY_ID_BYTES);
 }
 
 int verbs_get_request(const void *data, size_t bytes, struct verbs_request *m)
@@ -55,10 +63,12 @@ int verbs_get_request(const void *data, size_t bytes, struct verbs_request *m)
 	m->kind = (uint16_t)get_le(at + 6, 2);
 	m->session = get_le(at + 8, 4);
 	m->credits = get_le(at + 12, 4);
-	memcpy(m->token, at + 16, VERBS_TOKEN_BYTES);
-	if (get_le(at + 32, 4) || get_le(at + 36, 4) || m->kind < VERBS_CONTROL || m->kind > VERBS_WRITE)
+	memcpy(m->proof, at + 16, VERBS_PROOF_BYTES);
+	memcpy(m->key_id, at + 32, VERBS_KEY_ID_BYTES);
+	if (m->kind < VERBS_CONTROL || m->kind > VERBS_WRITE)
 		return -EBADMSG;
-	if (m->kind == VERBS_CONTROL ? m->session || !credits_ok(m->credits) : m->credits != 0)
+	if (m->kind == VERBS_CONTROL ? m->session || !credits_ok(m->credits) :
+	    m->credits != 0 || !zeros(m->key_id, VERBS_KEY_ID_BYTES))
 		return -EBADMSG;
 	return 0;
 }
@@ -67,7 +77,8 @@ void verbs_put_reply(unsigned char out[VERBS_REPLY_BYTES], const struct verbs_re
 {
 	put_head(out, m->kind);
 	put_le(out + 8, m->credits, 4);
-	put_le(out + 12, 0, 4);
+	put_le(out + 12, m->flags, 4);
+	memcpy(out + 16, m->nonce, VERBS_NONCE_BYTES);
 }
 
 int verbs_get_reply(const void *data, size_t bytes, struct verbs_reply *m)
@@ -78,8 +89,11 @@ int verbs_get_reply(const void *data, size_t bytes, struct verbs_reply *m)
 		return rc;
 	m->kind = (uint16_t)get_le(at + 6, 2);
 	m->credits = get_le(at + 8, 4);
-	if (get_le(at + 12, 4) || m->kind < VERBS_CONTROL || m->kind > VERBS_WRITE ||
-	    (m->kind == VERBS_CONTROL ? !credits_ok(m->credits) : m->credits != 0))
+	m->flags = get_le(at + 12, 4);
+	memcpy(m->nonce, at + 16, VERBS_NONCE_BYTES);
+	if (m->kind < VERBS_CONTROL || m->kind > VERBS_WRITE || m->flags > REPLY_KEYS ||
+	    (!m->flags && !zeros(m->nonce, VERBS_NONCE_BYTES)) ||
+	    (m->kind == VERBS_CONTROL ? !credits_ok(m->credits) : m->credits || m->flags))
 		return -EBADMSG;
 	return 0;
 }

@@ -11,12 +11,15 @@
 #include <stdint.h>
 
 #define VERBS_MAGIC 0x564d5344u     /* "DSMV" */
-#define VERBS_VERSION 1u
+#define VERBS_VERSION 2u
 #define VERBS_REQUEST_BYTES 40u
-#define VERBS_REPLY_BYTES 16u
+#define VERBS_REPLY_BYTES 32u
 #define VERBS_REJECT_HEAD 12u
 #define VERBS_REJECT_MAX 120u
 #define VERBS_TOKEN_BYTES 16u
+#define VERBS_PROOF_BYTES 16u
+#define VERBS_KEY_ID_BYTES 8u
+#define VERBS_NONCE_BYTES 16u
 #define VERBS_FRAME_HEAD 8u
 #define VERBS_FRAME_MAX 4096u       /* head and bytes of one SEND */
 #define VERBS_CREDITS_MIN 2u        /* one for data, one for credits */
@@ -29,9 +32,15 @@ struct verbs_request {
 	uint16_t kind;
 	uint32_t session;           /* of WELCOME; 0 for control */
 	uint32_t credits;           /* RECVs posted by who sends this; 0 unless control */
-	uint8_t token[VERBS_TOKEN_BYTES]; /* of KEYS; zeros for control */
+	uint8_t proof[VERBS_PROOF_BYTES]; /* that the token of KEYS is known: verbs_proof(); zeros for control */
+	uint8_t key_id[VERBS_KEY_ID_BYTES]; /* which key will be shown (wire/key.h); zeros: none, or not control */
 };
-struct verbs_reply { uint16_t kind; uint32_t credits; };
+enum verbs_reply_flags { REPLY_KEYS = 1 }; /* the handshake of verbs_auth.h comes first */
+struct verbs_reply {
+	uint16_t kind;
+	uint32_t credits, flags;    /* flags 0 unless control */
+	uint8_t nonce[VERBS_NONCE_BYTES]; /* random with REPLY_KEYS, else zeros */
+};
 struct verbs_reject { int32_t status; char text[VERBS_REJECT_MAX - VERBS_REJECT_HEAD + 1]; };
 
 /* `bytes` as the CM hands them over: it pads private data with zeros, so more than enough is

@@ -127,7 +127,9 @@ expect 'a bad name' 1
 # ---- rdma: what is refused before a device is looked for ----
 
 run --rdma '*' "$work/t.yaml"
-expect 'rdma wants to hear that nobody is authenticated' 2 '' 'say --auth none'
+expect 'rdma wants keys, or to hear that there are none' 2 '' 'say --auth none'
+run --rdma '*' --auth keys "$work/t.yaml"
+expect 'rdma with keys wants them' 2 '' 'wants a key file (--keys FILE'
 run --auth secret "$work/t.yaml"
 expect 'no other authentication' 2 '' 'expected none or keys'
 if [[ $("$DSMD" --check --rdma '*' --auth none "$work/t.yaml" 2>&1) != *'no rdma'* ]]; then

@@ -10,6 +10,8 @@
 #include "rdma/endpoint.h"
 #include "rdma/rc.h"
 #include "wire/control.h"
+#include "wire/key.h"
+#include "wire/verbs_auth.h"
 
 /* A queue pair with a completion queue and a buffer of its own. */
 struct side {
@@ -18,6 +20,9 @@ struct side {
 	struct ibv_cq *cq;
 };
 
+/* A key that this client has, or says that it has. */
+struct raw_key { uint8_t id[KEY_ID_BYTES], psk[KEY_BYTES]; };
+
 struct raw {
 	struct rdma_event_channel *channel;
 	struct ibv_pd *pd;
@@ -25,6 +30,9 @@ struct raw {
 	struct rdma_cm_id *id;
 	struct ibv_qp *qp;
 	struct endpoint ep;
+	struct verbs_request request;
+	struct verbs_reply reply;
+	struct verbs_auth auth;
 	struct side side[2];        /* read, write */
 	struct ibv_wc wc;           /* last completion of other work on the control pair */
 	bool has_wc;
@@ -35,7 +43,12 @@ struct raw {
 };
 
 /* All are bounded by a few seconds; negative errno as the library's. */
-int raw_connect(struct raw *r, const char *host, uint16_t port);
+/* Connects the control pair and says which key it has (NULL: none); no handshake. */
+int raw_dial(struct raw *r, const struct raw_key *key);
+/* The next whole message as it came; its bytes. -ETIMEDOUT, -ECONNRESET. */
+int raw_hear(struct raw *r, void *message, size_t room, unsigned ms);
+/* raw_dial() and the whole handshake. */
+int raw_connect(struct raw *r, const struct raw_key *key);
 void raw_close(struct raw *r);
 int raw_send(struct raw *r, struct control_writer *w);
 /* The next message of `type` (others are passed over); 0 with r->message and *in; -ETIMEDOUT,
@@ -51,6 +64,30 @@ enum ibv_wc_status raw_work(struct raw *r, enum verbs_kind kind, enum ibv_wr_opc
 	uint64_t addr, uint32_t rkey, uint32_t bytes);
 /* True once the engine has cut the connection off. */
 bool raw_cut(struct raw *r, unsigned ms);
+
+/* ---- the scene: hostile.c ---- */
+#define HOSTILE_PORT 7467
+#define HOSTILE_CLIENTS 24          /* places at the engine */
+#define CUT_MS 8000                 /* within this a client is cut off */
+extern const char *host;
+extern struct raw raw, other;
+extern struct dsm_engine *engine;
+/* The key that fits a role; "" = a reader. */
+const struct raw_key *key_for(const char *owner);
+/* A control pair with its handshake, HELLO, MAP of all three banks. */
+bool greet(struct raw *r, const char *owner, uint32_t flags);
+bool greet_and_join(struct raw *r, const char *owner, uint32_t flags, enum verbs_kind kind);
+/* By the handle in the engine's process: now, not as of half a tick ago. */
+uint64_t counter(const char *name);
+/* Does it get above that within 5 s? */
+bool counts(const char *name, uint64_t more_than);
+/* The honest one reads what the engine writes now. */
+void all_is_well(const char *after);
+
+/* ---- attacks ---- */
+void keys_attacks(void);            /* hostile_keys.c */
+void reach_attacks(void);           /* hostile_reach.c */
+void crowd_attacks(void);           /* hostile_crowd.c */
 
 /* ---- counting ---- */
 bool check(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -26,15 +26,16 @@ static void take_other(void *context, const struct ibv_wc *wc)
 	r->has_wc = true;
 }
 
-int raw_connect(struct raw *r, const char *host, uint16_t port)
+int raw_dial(struct raw *r, const struct raw_key *key)
 {
-	struct verbs_request request = { .kind = VERBS_CONTROL, .credits = ENDPOINT_RECVS };
-	struct verbs_reply reply;
 	uint32_t reads;
 	memset(r, 0, sizeof(*r));
+	r->request = (struct verbs_request){ .kind = VERBS_CONTROL, .credits = ENDPOINT_RECVS };
+	if (key)
+		memcpy(r->request.key_id, key->id, KEY_ID_BYTES);
 	int rc = rc_channel(&r->channel);
 	if (rc == 0)
-		rc = rc_resolve(r->channel, host, port, LIMIT_MS, &r->id);
+		rc = rc_resolve(r->channel, host, HOSTILE_PORT, LIMIT_MS, &r->id);
 	if (rc)
 		return rc;
 	r->pd = ibv_alloc_pd(r->id->verbs);
@@ -50,8 +51,35 @@ int raw_connect(struct raw *r, const char *host, uint16_t port)
 	if (rc == 0)
 		rc = endpoint_bind(&r->ep, r->qp);
 	if (rc == 0)
-		rc = rc_connect(r->id, r->qp, &request, LIMIT_MS, &reply, &reads);
-	return rc ? rc : endpoint_start(&r->ep, reply.credits);
+		rc = rc_connect(r->id, r->qp, &r->request, LIMIT_MS, &r->reply, &reads);
+	return rc ? rc : endpoint_start(&r->ep, r->reply.credits);
+}
+
+int raw_hear(struct raw *r, void *message, size_t room, unsigned ms)
+{
+	uint64_t end = now_ms() + ms;
+	do {
+		int n = endpoint_recv(&r->ep, message, room);
+		if (n != -EAGAIN)
+			return n;
+		usleep(1000);
+	} while (now_ms() < end);
+	return -ETIMEDOUT;
+}
+
+int raw_connect(struct raw *r, const struct raw_key *key)
+{
+	unsigned char message[VERBS_AUTH_BYTES], out[VERBS_AUTH_BYTES];
+	size_t bytes;
+	int rc = raw_dial(r, key);
+	if (rc || !key)
+		return rc;
+	rc = verbs_auth_call(&r->auth, key->psk, &r->request, &r->reply, out);
+	if (rc == 0)
+		rc = endpoint_send(&r->ep, out, sizeof(out));
+	int n = rc ? rc : raw_hear(r, message, sizeof(message), LIMIT_MS);
+	rc = n < 0 ? n : verbs_auth_take(&r->auth, message, (size_t)n, out, &bytes);
+	return rc ? rc : endpoint_send(&r->ep, out, bytes);
 }
 
 static void side_close(struct side *s)
@@ -82,14 +110,28 @@ void raw_close(struct raw *r)
 
 int raw_send(struct raw *r, struct control_writer *w)
 {
-	return endpoint_send(&r->ep, w->data, control_end(w));
+	static unsigned char sealed[STREAM_MESSAGE_MAX];
+	size_t bytes = control_end(w);
+	if (r->auth.state == VERBS_AUTH_NONE)
+		return endpoint_send(&r->ep, w->data, bytes);
+	int rc = verbs_auth_seal(&r->auth, w->data, bytes, sealed);
+	if (rc == 0)
+		rc = endpoint_send(&r->ep, sealed, bytes + NOISE_TAG);
+	if (rc == 0)
+		verbs_auth_sent(&r->auth);
+	return rc;
 }
 
 int raw_expect(struct raw *r, enum control_type type, unsigned ms, struct control_reader *in)
 {
+	static unsigned char sealed[STREAM_MESSAGE_MAX];
 	uint64_t end = now_ms() + ms;
 	do {
-		int n = endpoint_recv(&r->ep, r->message, sizeof(r->message));
+		int n = endpoint_recv(&r->ep, sealed, sizeof(sealed));
+		if (n > 0 && r->auth.state == VERBS_AUTH_NONE)
+			memcpy(r->message, sealed, (size_t)n < CONTROL_MAX ? (size_t)n : CONTROL_MAX);
+		else if (n > 0)
+			n = verbs_auth_open(&r->auth, sealed, (size_t)n, r->message, sizeof(r->message));
 		if (n > 0 && control_open(in, r->message, (size_t)n) == 0 && in->type == type)
 			return 0;
 		if (n < 0 && n != -EAGAIN)
@@ -172,13 +214,14 @@ int raw_join(struct raw *r, enum verbs_kind kind, uint32_t session, const uint8_
 	struct verbs_request request = { .kind = (uint16_t)kind, .session = session };
 	struct verbs_reply reply;
 	uint32_t reads;
-	memcpy(request.token, token, sizeof(request.token));
 	side_close(s);
 	s->cq = ibv_create_cq(r->id->verbs, 16, NULL, NULL, 0);
 	int rc = rc_resolve_to(r->channel, rdma_get_peer_addr(r->id), LIMIT_MS, &s->id);
 	struct rc_shape shape = { r->pd, s->cq, s->cq, 4, 1, 0, 0 };
 	if (rc == 0)
 		rc = rc_make(s->id, &shape, &s->qp);
+	if (rc == 0)
+		verbs_proof(token, request.kind, session, s->qp->qp_num, request.proof);
 	if (rc == 0)
 		rc = rc_connect(s->id, s->qp, &request, LIMIT_MS, &reply, &reads);
 	if (rc == 0 && kind == VERBS_WRITE)

@@ -14,6 +14,17 @@ what=${1:?what to run} programs=${2:?the build folder}/tests
 shift 2
 export GUEST_SYNC_LIMIT=600
 
+# Keys for engine and clients alike, the same on both hosts; without them the engine has auth none.
+with_keys() {
+	local role number=0
+	DSM_KEYS=
+	for role in read request owner:{engine,sensors,operator,remote,nobody}; do
+		number=$((number + 1))
+		DSM_KEYS+="$role of-the-test $(printf '%064x' "$number");"
+	done
+	export DSM_KEYS
+}
+
 # serve COMMAND...: on the first host, until the second has done.
 serve() {
 	"$@" &
@@ -37,8 +48,10 @@ ask() {
 case $what.$GUEST_HOSTS.$GUEST_ID in
 conformance.1.0)
 	export DSM_TEST_ROWS=rdma DSM_TEST_RDMA=self
+	with_keys
 	"$programs/conformance/conformance" --jobs 2 "$@" || exit
 	[ -n "$GUEST_IP6" ] || { echo 'skipped: IPv6: this device has no address of it'; exit 0; }
+	unset DSM_KEYS
 	DSM_TEST_RDMA_ADDRESS=$GUEST_IP6 "$programs/conformance/conformance" --jobs 2 \
 		--filter '*/@(every_type_round_trips|groups_of_one_step|a_second_claimant*|an_engine_restart*)'
 	;;
@@ -46,8 +59,15 @@ conformance.2.1)
 	export DSM_TEST_ROWS=rdma DSM_TEST_RDMA=$GUEST_PEER
 	ask "$programs/conformance/conformance" --jobs 2 "$@"
 	;;
-conformance.2.0 | failure.2.0) serve "$programs/guest/engine_host" ;;
-failure.2.1) ask "$programs/guest/failure" "$GUEST_PEER" "$@" ;;
+conformance.2.0) serve "$programs/guest/engine_host" ;;
+failure.2.0)
+	with_keys
+	serve "$programs/guest/engine_host"
+	;;
+failure.2.1)
+	with_keys
+	ask "$programs/guest/failure" "$GUEST_PEER" "$@"
+	;;
 stress.1.0) "$programs/guest/torn_rdma" "$@" ;;
 control.1.0) "$programs/guest/torn_rdma" --control "$@" ;;
 hostile.1.0) "$programs/guest/hostile" "$GUEST_IP" "$@" ;;

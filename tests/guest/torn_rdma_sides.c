@@ -58,6 +58,7 @@ int torn_engine(struct torn_board *board, bool rdma)
 	opts.tick_ms = 50;
 	opts.lease_ms = 5000; /* an emulated machine under load */
 	opts.rdma = rdma ? strstr(board->uri, "://") + 3 : NULL;
+	opts.auth_none = true;
 	int rc = make_table(&table);
 	if (rc == 0)
 		rc = dsm_engine_open(table, &opts, &engine);

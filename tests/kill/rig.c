@@ -151,6 +151,7 @@ void rig_run_engine(bool saves)
 	o.state_file = board->state[0] ? board->state : NULL;
 	o.restore = board->state[0] != 0;
 	o.rdma = board->rdma[0] ? board->rdma : NULL;
+	o.auth_none = true;
 	o.log = say_log;
 	own.owner = "engine";
 	if (!rig_check(make_table(&table) == 0 && dsm_engine_open(table, &o, &engine) == 0 &&

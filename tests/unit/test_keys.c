@@ -258,3 +258,44 @@ Test(keys, owners_of_the_table)
 	cr_expect_eq(keys_check_owners(keys, table), -ENODEV);
 	dsm_table_free(&table);
 }
+
+#ifdef DSM_RDMA
+static int open_rdma(const char *file, bool auth_none)
+{
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	struct dsm_table *table = NULL;
+	struct dsm_engine *engine = NULL;
+	char name[64];
+	snprintf(name, sizeof(name), "rdma-keys-%d", (int)getpid());
+	opts.name = name;
+	opts.rdma = "*";
+	opts.keys = file;
+	opts.auth_none = auth_none;
+	struct dsm_group_spec group = { "engine", "g", "", 0, 0, false };
+	struct dsm_cell_spec cell = { .group = "g", .name = "v", .type = DSM_U64, .precision = -1 };
+	cr_assert_eq(dsm_table_new("rdma-keys", &table), 0);
+	cr_assert_eq(dsm_table_group(table, &group), 0);
+	cr_assert_eq(dsm_table_cell(table, &cell), 0);
+	int rc = dsm_engine_open(table, &opts, &engine);
+	dsm_table_free(&table);
+	cr_assert_eq(dsm_engine_close(&engine), 0);
+	return rc;
+}
+
+/* Also on a machine without a device: it might get one. Boards' keys let no client in. */
+Test(keys, rdma_wants_keys_or_to_hear_that_there_are_none)
+{
+	unsetenv("DSM_KEYS");
+	cr_assert_eq(open_rdma(NULL, false), -EINVAL);
+	cr_assert(strstr(dsm_error(), "dsm keygen") && strstr(dsm_error(), "auth: none") &&
+		strstr(dsm_error(), "auth_none = true"), "%s", dsm_error());
+	cr_assert_eq(open_rdma("no-such-file", false), -ENOENT);
+	setenv("DSM_KEYS", "device:7 knobs 000102030405060708090a0b0c0d0e0f", 1);
+	cr_assert_eq(open_rdma(NULL, false), -EINVAL);
+	unsetenv("DSM_KEYS");
+	cr_assert_eq(open_rdma(NULL, true), 0, "%s", dsm_error());
+	setenv("DSM_KEYS", "read viewers 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", 1);
+	cr_assert_eq(open_rdma(NULL, false), 0, "%s", dsm_error());
+	unsetenv("DSM_KEYS");
+}
+#endif

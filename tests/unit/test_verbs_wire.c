@@ -9,18 +9,18 @@
 
 Test(verbs_wire, request)
 {
-	static const unsigned char golden[VERBS_REQUEST_BYTES] = { 'D', 'S', 'M', 'V', 1, 0, 2, 0,
+	static const unsigned char golden[VERBS_REQUEST_BYTES] = { 'D', 'S', 'M', 'V', 2, 0, 2, 0,
 		0x78, 0x56, 0x34, 0x12, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
 	struct verbs_request m = { .kind = VERBS_READ, .session = 0x12345678 }, again;
 	unsigned char bytes[VERBS_REQUEST_BYTES + 16] = { 0 };
 	for (unsigned i = 0; i < 16; i++)
-		m.token[i] = (uint8_t)(i + 1);
+		m.proof[i] = (uint8_t)(i + 1);
 	verbs_put_request(bytes, &m);
 	cr_assert_arr_eq(bytes, golden, sizeof(golden));
 	memset(&again, 0xa5, sizeof(again));
 	cr_assert_eq(verbs_get_request(bytes, sizeof(bytes), &again), 0); /* the CM pads */
 	cr_assert(again.kind == m.kind && again.session == m.session && again.credits == 0);
-	cr_assert_arr_eq(again.token, m.token, 16);
+	cr_assert_arr_eq(again.proof, m.proof, 16);
 	for (size_t n = 0; n < VERBS_REQUEST_BYTES; n++)
 		cr_assert_eq(verbs_get_request(bytes, n, &again), -EBADMSG);
 	cr_assert_eq(verbs_get_request(NULL, 0, &again), -EBADMSG);
@@ -29,9 +29,8 @@ Test(verbs_wire, request)
 Test(verbs_wire, request_that_is_none)
 {
 	static const struct { unsigned at, value; int rc; } wrong[] = {
-		{ 0, 'X', -EBADMSG }, { 4, 2, -EPROTONOSUPPORT }, { 6, 0, -EBADMSG }, { 6, 4, -EBADMSG },
-		{ 8, 1, -EBADMSG }, { 12, 1, -EBADMSG }, { 14, 1, -EBADMSG }, { 32, 1, -EBADMSG },
-		{ 39, 1, -EBADMSG } };
+		{ 0, 'X', -EBADMSG }, { 4, 1, -EPROTONOSUPPORT }, { 6, 0, -EBADMSG }, { 6, 4, -EBADMSG },
+		{ 8, 1, -EBADMSG }, { 12, 1, -EBADMSG }, { 14, 1, -EBADMSG } };
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct verbs_request m = { .kind = VERBS_CONTROL, .credits = 32 }, again;
 		unsigned char bytes[VERBS_REQUEST_BYTES];
@@ -42,13 +41,37 @@ Test(verbs_wire, request_that_is_none)
 	}
 }
 
+/* Which key a control pair will show; the others have shown theirs. */
+Test(verbs_wire, key_id)
+{
+	struct verbs_request m = { .kind = VERBS_CONTROL, .credits = 32, .key_id = { 1, 2, 3, 4, 5, 6, 7, 8 } }, again;
+	unsigned char bytes[VERBS_REQUEST_BYTES];
+	verbs_put_request(bytes, &m);
+	cr_assert_eq(bytes[32], 1);
+	cr_assert_eq(bytes[39], 8);
+	cr_assert_eq(verbs_get_request(bytes, sizeof(bytes), &again), 0);
+	cr_assert_arr_eq(again.key_id, m.key_id, sizeof(m.key_id));
+	m.kind = VERBS_READ;
+	m.credits = 0;
+	verbs_put_request(bytes, &m);
+	cr_assert_eq(verbs_get_request(bytes, sizeof(bytes), &again), -EBADMSG);
+}
+
 Test(verbs_wire, reply_and_reject)
 {
-	struct verbs_reply r = { VERBS_CONTROL, 32 }, again;
+	struct verbs_reply r = { .kind = VERBS_CONTROL, .credits = 32 }, again;
 	unsigned char bytes[148] = { 0 };
 	verbs_put_reply(bytes, &r);
 	cr_assert_eq(verbs_get_reply(bytes, sizeof(bytes), &again), 0);
-	cr_assert(again.kind == VERBS_CONTROL && again.credits == 32);
+	cr_assert(again.kind == VERBS_CONTROL && again.credits == 32 && again.flags == 0);
+	bytes[16] = 1; /* a nonce for nothing */
+	cr_assert_eq(verbs_get_reply(bytes, sizeof(bytes), &again), -EBADMSG);
+	bytes[12] = REPLY_KEYS;
+	cr_assert_eq(verbs_get_reply(bytes, sizeof(bytes), &again), 0);
+	cr_assert(again.flags == REPLY_KEYS && again.nonce[0] == 1);
+	bytes[12] = 2; /* a flag that is none */
+	cr_assert_eq(verbs_get_reply(bytes, sizeof(bytes), &again), -EBADMSG);
+	verbs_put_reply(bytes, &r);
 	bytes[8] = 1; /* one credit: nothing could ever be sent */
 	cr_assert_eq(verbs_get_reply(bytes, sizeof(bytes), &again), -EBADMSG);
 	struct verbs_reject no = { -EACCES, "readers: nobody" }, got;

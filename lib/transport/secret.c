@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "core/error.h"
-#include "transport/udp.h"
+#include "transport/secret.h"
 
 #define TEXT_MAX ((size_t)256 << 10)
 #define BLANKS " \t\r"
 
-struct search { const char *owner, *source; int rank; struct udp_secret found; };
+struct search { const char *owner, *source; int rank; struct transport_secret found; };
 
 /* How good a role is for what is wanted; 0 = of no use. */
 static int rank_of(const char *role, size_t n, const char *owner)
@@ -97,13 +97,15 @@ static int take_file(struct search *s, const char *path)
 	return rc;
 }
 
-int udp_key_find(const struct transport_identity *as, struct udp_secret *out)
+int transport_secret_find(const struct transport_identity *as, struct transport_secret *out)
 {
 	const char *environment = getenv("DSM_KEYS");
 	struct search s = { .owner = as->owner, .source = as->key_file ? as->key_file : "DSM_KEYS" };
 	int rc = 0;
 	if (sodium_init() < 0)
 		return dsm__fail(-EIO, "libsodium cannot start: no random numbers");
+	if (as->no_key)
+		return 0;
 	if (as->key_file)
 		rc = take_file(&s, as->key_file);
 	else if (environment)

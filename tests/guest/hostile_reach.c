@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a client with a key can reach: what it was shown, and nothing else. */
+#include "hostile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void joins(void)
+{
+	uint8_t wrong[16];
+	if (!greet(&raw, "", 0) || !greet(&other, "", 0))
+		return;
+	memcpy(wrong, raw.keys.token, sizeof(wrong));
+	wrong[15] ^= 1;
+	check(raw_join(&raw, VERBS_READ, raw.welcome.session, wrong) == -EACCES, "a wrong token was accepted");
+	check(raw_join(&raw, VERBS_READ, other.welcome.session, raw.keys.token) == -EACCES,
+		"another's session was accepted");
+	check(raw_join(&raw, VERBS_READ, raw.welcome.session + 1000, raw.keys.token) == -EACCES,
+		"no session was accepted");
+	check(raw_join(&raw, VERBS_WRITE, raw.welcome.session, raw.keys.token) == -EOWNERDEAD,
+		"a write pair without a role was accepted");
+	check(raw_join(&raw, VERBS_READ, raw.welcome.session, raw.keys.token) == 0, "%s", dsm_error());
+	struct side first = raw.side[0];
+	raw.side[0] = (struct side){ 0 };
+	check(raw_join(&raw, VERBS_READ, raw.welcome.session, raw.keys.token) == -EBUSY,
+		"a second read pair was accepted");
+	raw.side[0] = first;
+	raw_close(&raw);
+	raw_close(&other);
+	all_is_well("false joins");
+}
+
+struct attack {
+	const char *what;
+	enum verbs_kind kind;
+	enum ibv_wr_opcode opcode;
+	int64_t offset;             /* from the start of the memory, or from its end */
+	bool from_end;
+	enum { BASE, BANK, OWN } memory, key;
+	uint32_t key_xor, bytes;
+	bool allowed;
+};
+
+static const struct attack reader_attacks[] = {
+	{ "READ of the header", VERBS_READ, IBV_WR_RDMA_READ, 0, false, BASE, BASE, 0, 64, true },
+	{ "READ of the last bytes", VERBS_READ, IBV_WR_RDMA_READ, -64, true, BASE, BASE, 0, 64, true },
+	{ "READ of a bank", VERBS_READ, IBV_WR_RDMA_READ, 0, false, BANK, BANK, 0, 4096, true },
+	{ "READ past the end", VERBS_READ, IBV_WR_RDMA_READ, -63, true, BASE, BASE, 0, 64, false },
+	{ "READ before the start", VERBS_READ, IBV_WR_RDMA_READ, -1, false, BASE, BASE, 0, 64, false },
+	{ "READ of a bank by the header's key", VERBS_READ, IBV_WR_RDMA_READ, 0, false, BANK, BASE, 0, 64, false },
+	{ "READ by a guessed key", VERBS_READ, IBV_WR_RDMA_READ, 0, false, BASE, BASE, 0x100, 64, false },
+	{ "READ by another guessed key", VERBS_READ, IBV_WR_RDMA_READ, 0, false, BASE, BASE, 1, 64, false },
+	{ "WRITE to the header", VERBS_READ, IBV_WR_RDMA_WRITE, 0, false, BASE, BASE, 0, 8, false },
+	{ "WRITE to a bank", VERBS_READ, IBV_WR_RDMA_WRITE, 128, false, BANK, BANK, 0, 8, false },
+	{ "WRITE of nothing", VERBS_READ, IBV_WR_RDMA_WRITE, 0, false, BASE, BASE, 0, 0, false },
+	{ "atomic add", VERBS_READ, IBV_WR_ATOMIC_FETCH_AND_ADD, 128, false, BANK, BANK, 0, 8, false },
+	{ "message on the read pair", VERBS_READ, IBV_WR_SEND, 0, false, BASE, BASE, 0, 0, false },
+	{ "WRITE by the control pair", VERBS_CONTROL, IBV_WR_RDMA_WRITE, 128, false, BANK, BANK, 0, 8, false },
+	{ "atomic add by the control pair", VERBS_CONTROL, IBV_WR_ATOMIC_FETCH_AND_ADD, 128, false, BANK,
+		BANK, 0, 8, false },
+};
+static const struct attack owner_attacks[] = {
+	{ "WRITE to the own bank", VERBS_WRITE, IBV_WR_RDMA_WRITE, 72, false, OWN, OWN, 0, 8, true },
+	{ "WRITE at the own bank's end", VERBS_WRITE, IBV_WR_RDMA_WRITE, -8, true, OWN, OWN, 0, 8, true },
+	{ "WRITE past the own bank", VERBS_WRITE, IBV_WR_RDMA_WRITE, -7, true, OWN, OWN, 0, 8, false },
+	{ "WRITE before the own bank", VERBS_WRITE, IBV_WR_RDMA_WRITE, -1, false, OWN, OWN, 0, 8, false },
+	{ "WRITE to the header by the own key", VERBS_WRITE, IBV_WR_RDMA_WRITE, 0, false, BASE, OWN, 0, 8, false },
+	{ "WRITE to another bank by its key", VERBS_WRITE, IBV_WR_RDMA_WRITE, 128, false, BANK, BANK, 0, 8, false },
+	{ "READ by the write pair", VERBS_WRITE, IBV_WR_RDMA_READ, 0, false, OWN, OWN, 0, 8, false },
+	{ "READ of the header by the write pair", VERBS_WRITE, IBV_WR_RDMA_READ, 0, false, BASE, BASE, 0, 64, false },
+	{ "atomic add to the own bank", VERBS_WRITE, IBV_WR_ATOMIC_FETCH_AND_ADD, 72, false, OWN, OWN, 0, 8, false },
+	{ "WRITE by the read pair with the own key", VERBS_READ, IBV_WR_RDMA_WRITE, 72, false, OWN, OWN, 0, 8, false },
+	{ "READ by the read pair with the own key", VERBS_READ, IBV_WR_RDMA_READ, 0, false, OWN, OWN, 0, 8, false },
+};
+
+static void one_attack(const struct attack *a, const char *owner)
+{
+	if (a->kind == VERBS_CONTROL ? !greet(&raw, owner, 0) : !greet_and_join(&raw, owner, 0, a->kind)) {
+		raw_close(&raw);
+		return;
+	}
+	/* "engine"'s bank is the first, and nobody's from outside */
+	uint64_t at[] = { raw.keys.base_addr, raw.bank[0].addr, raw.keys.own_addr };
+	uint64_t size[] = { raw.keys.base_bytes, 4096, raw.keys.own_bytes };
+	uint32_t key[] = { raw.keys.base_rkey, raw.bank[0].rkey, raw.keys.own_rkey };
+	uint64_t cut = counter("protection_errors");
+	uint64_t addr = at[a->memory] + (a->from_end ? size[a->memory] : 0) + (uint64_t)a->offset;
+	memset(raw.buffer.at, 0xee, 64);
+	enum ibv_wc_status status = raw_work(&raw, a->kind, a->opcode, addr, key[a->key] ^ a->key_xor, a->bytes);
+	/* the device answers a message before the engine sees it */
+	bool message = a->opcode == IBV_WR_SEND;
+	check(a->allowed || message ? status == IBV_WC_SUCCESS : status != IBV_WC_SUCCESS, "%s%s%s: %s",
+		owner[0] ? "owner: " : "", a->what, a->allowed ? "" : " was not refused",
+		ibv_wc_status_str(status));
+	if (!a->allowed && a->kind != VERBS_CONTROL) {
+		check(counts("protection_errors", cut), "%s was not counted", a->what);
+		check(raw_cut(&raw, CUT_MS), "%s: the connection lives on", a->what);
+	}
+	raw_close(&raw);
+	all_is_well(a->what);
+}
+
+static void roles(void)
+{
+	struct control_writer w;
+	check(raw_connect(&raw, key_for("near")) == 0 && raw_hello(&raw, "near", 0) == -EACCES &&
+		strstr(raw.welcome.text, "network: true"), "a local role was given: %s", raw.welcome.text);
+	raw_close(&raw);
+	check(raw_connect(&raw, key_for("engine")) == 0 && raw_hello(&raw, "engine", 0) == -EBUSY,
+		"the engine's role was given");
+	raw_close(&raw);
+	for (unsigned i = 0; i < 2; i++) { /* what only an owner may say */
+		uint64_t bad = counter("bad_messages");
+		if (!greet(&raw, "", 0))
+			return;
+		control_begin(&w, raw.message, sizeof(raw.message), i ? CONTROL_BEAT : CONTROL_NOTIFY);
+		if (i)
+			control_put_u64(&w, 1);
+		else
+			control_put_u32(&w, 0);
+		raw_send(&raw, &w);
+		check(raw_cut(&raw, CUT_MS) && counts("bad_messages", bad), "a reader may say %s", i ? "BEAT" : "NOTIFY");
+		raw_close(&raw);
+	}
+	all_is_well("false roles");
+}
+
+/* The second takes over from the first, whose connection and keys then open nothing. */
+static void fence(void)
+{
+	struct control_reader in;
+	struct control_event event;
+	if (!greet_and_join(&raw, "far", 0, VERBS_WRITE))
+		return;
+	check(raw_connect(&other, key_for("far")) == 0 && raw_hello(&other, "far", 0) == -EBUSY, "two owners at once");
+	raw_close(&other);
+	uint64_t begin_ms = now_ms();
+	if (!greet_and_join(&other, "far", 1, VERBS_WRITE))
+		return;
+	printf("taken over in %llu ms, connecting included\n", (unsigned long long)(now_ms() - begin_ms));
+	memset(raw.buffer.at, 0xee, 64);
+	check(raw_work(&raw, VERBS_WRITE, IBV_WR_RDMA_WRITE, raw.keys.own_addr + 72, raw.keys.own_rkey, 8) !=
+		IBV_WC_SUCCESS, "the fenced owner still writes");
+	int told = 0;
+	do { /* PROBEs come before it */
+		event.kind = 0;
+		told = raw_expect(&raw, CONTROL_EVENT, CUT_MS, &in);
+	} while (told == 0 && control_get_event(&in, &event) == 0 && event.kind == CONTROL_PROBE);
+	check(event.kind == CONTROL_SUPERSEDED, "the fenced owner was not told (%d)", told);
+	check(raw_join(&raw, VERBS_WRITE, raw.welcome.session, raw.keys.token) == -EOWNERDEAD,
+		"the fenced owner has a write pair again");
+	check(raw_join(&raw, VERBS_READ, raw.welcome.session, raw.keys.token) == 0 && raw_work(&raw,
+		VERBS_READ, IBV_WR_RDMA_READ, raw.keys.base_addr, raw.keys.base_rkey, 64) == IBV_WC_SUCCESS,
+		"the fenced owner may not read any more");
+	memset(other.buffer.at, 0x11, 64);
+	check(raw_work(&other, VERBS_WRITE, IBV_WR_RDMA_WRITE, other.keys.own_addr + 72, other.keys.own_rkey,
+		8) == IBV_WC_SUCCESS, "the successor does not write");
+	check(raw_work(&other, VERBS_WRITE, IBV_WR_RDMA_WRITE, other.keys.own_addr + 72, raw.keys.own_rkey,
+		8) != IBV_WC_SUCCESS || raw.keys.own_rkey == other.keys.own_rkey, "the old key opens the bank");
+	raw_close(&raw);
+	raw_close(&other);
+	all_is_well("a takeover");
+}
+
+void reach_attacks(void)
+{
+	joins();
+	for (size_t i = 0; i < sizeof(reader_attacks) / sizeof(reader_attacks[0]); i++)
+		one_attack(&reader_attacks[i], "");
+	for (size_t i = 0; i < sizeof(owner_attacks) / sizeof(owner_attacks[0]); i++)
+		one_attack(&owner_attacks[i], "far");
+	roles();
+	fence();
+}
