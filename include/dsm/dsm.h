@@ -11,7 +11,8 @@
  * A handle used in a forked child answers -ECHILD: attach again there.
  *
  * Errors any function with a handle may return, besides its own:
- *   -EINVAL   a null handle or argument; -EBADF a handle that was detached;
+ *   -EINVAL   a null handle or argument; -EBADF a handle that was detached (known as
+ *             such until eight more have been detached);
  *   -ECHILD   the handle was opened before fork() in the parent process;
  *   -EXDEV    a cell or group id of another handle;
  *   -ESTALE   the id is of a table that the engine has replaced: look it up again.
@@ -113,7 +114,8 @@ enum dsm_attach_flags {
 	DSM_NO_REATTACH = 2,   /**< do not come back by itself when the engine is lost */
 	DSM_MANUAL = 4,        /**< no library thread: the caller polls dsm_fd(), dsm_dispatch() */
 	DSM_TAKES_REQUESTS = 8,/**< owner: requests by others are forwarded, see dsm_next_request() */
-	DSM_LOCK_MEMORY = 16,  /**< mlock() what is mapped; -ENOMEM/-EPERM if the limit forbids */
+	DSM_LOCK_MEMORY = 16,  /**< shm: mlock() what of the engine is mapped, also after a re-attach, until it is
+	                            unmapped; -ENOMEM/-EPERM if the limit forbids */
 	DSM_NO_KEY = 32,       /**< show no key, whatever DSM_KEYS has: for an engine with auth none. Without
 	                            it a client that has a key accepts no engine that does not ask for it */
 };
@@ -271,7 +273,7 @@ DSM_EXPORT int dsm_frame_read(const struct dsm_frame *frame, struct dsm_cell cel
 	struct dsm_sample *out);
 
 /** Sleep until the group has a commit with seq > since_seq, then copy the newest into
- *  `frame`. timeout_ms < 0: no limit; 0: do not sleep. Costs the writer a wake-up call only
+ *  `frame`. timeout_ms: total, < 0: no limit; 0: do not sleep. Costs the writer a wake-up call only
  *  while somebody waits. -ETIMEDOUT; -ENOTCONN the engine was lost; -ECANCELED the table was
  *  replaced while waiting. */
 DSM_EXPORT int dsm_wait(struct dsm *dsm, struct dsm_group group, uint64_t since_seq,
@@ -290,7 +292,7 @@ DSM_EXPORT void dsm_cursor_close(struct dsm_cursor **cursor);
 
 /** Look at a bytes or array cell in place, without a copy (mapped memory only; -ENOTSUP
  *  elsewhere). What *data shows is valid only if dsm_return() then says 0. One borrow at a
- *  time per handle: -EBUSY. */
+ *  time per handle: -EBUSY. -ENODATA never written; -EAGAIN, -ETIMEDOUT as dsm_read(). */
 DSM_EXPORT int dsm_borrow(struct dsm *dsm, struct dsm_cell cell, const void **data,
 	uint64_t *bytes, struct dsm_sample *meta);
 /** End the borrow. 0: the data was one whole commit all the time; -EAGAIN: it was
@@ -326,14 +328,15 @@ DSM_EXPORT int dsm_set_quality(struct dsm *dsm, struct dsm_cell cell, enum dsm_q
  *  a reader. -ENOTCONN the connection was lost or renewed meanwhile, or the engine reloads, and
  *  whether this commit survived is not known: commit again. */
 DSM_EXPORT int dsm_commit(struct dsm *dsm, uint64_t *step);
-/** Drop the open commit; the image goes back to what was last published. */
+/** Drop the open commit; the image goes back to what was last published. Gives an open loan up too. */
 DSM_EXPORT void dsm_abort(struct dsm *dsm);
 /** Begin, set, commit of one cell. */
 DSM_EXPORT int dsm_write(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value *value);
 
 /** Write a bytes or array cell in place: *data is the next slot's memory (64-byte aligned,
  *  its content is old and undefined), seen by nobody until dsm_publish(). The cell must be
- *  the only one of its group: -EINVAL. One loan at a time: -EBUSY. */
+ *  the only one of its group: -EINVAL. One loan at a time: -EBUSY. dsm_abort() gives it up. Until
+ *  then a re-attach is not taken into use. */
 DSM_EXPORT int dsm_loan(struct dsm *dsm, struct dsm_cell cell, void **data, uint64_t *capacity);
 /** Publish the loan; `bytes` used (arrays: the whole). The memory is the readers' afterwards.
  *  -EMSGSIZE bytes > capacity. Values are not checked for NaN. */
@@ -357,7 +360,8 @@ struct dsm_bounds { uint32_t flags; /**< DSM_HAS_MIN | DSM_HAS_MAX */ struct dsm
  *  Add to an i64, u64 or f64 cell and get the value before: counter, semaphore, ticket.
  *  Own cells: by a local commit. Others': by request, exactly once. bounds may be NULL.
  *  *previous is set with 0 and with -ERANGE (bounds or overflow; nothing changed).
- *  -EINVAL delta's type is not the cell's; others as dsm_request(). */
+ *  A u64 cell's delta is taken as signed: 2^64 - 1 subtracts 1.
+ *  -EINVAL delta's or a bound's type is not the cell's, or a bound is NaN; others as dsm_request(). */
 DSM_EXPORT int dsm_add(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value *delta,
 	const struct dsm_bounds *bounds, int timeout_ms, struct dsm_value *previous);
 /** The same, pipelined: begin up to 256, then end them in any order. -EAGAIN window full. */
@@ -411,7 +415,9 @@ DSM_EXPORT int dsm_status(struct dsm *dsm, struct dsm_status *out);
 
 /** Counters of this handle. */
 struct dsm_stats {
-	uint64_t reads, retries, torn, commits, wakes, waits, requests, reattaches, events_dropped;
+	uint64_t reads, retries, torn, commits;
+	uint64_t wakes; /**< system calls that commits made to wake waiters of this machine's memory */
+	uint64_t waits, requests, reattaches, events_dropped;
 };
 DSM_EXPORT int dsm_stats(struct dsm *dsm, struct dsm_stats *out);
 

@@ -77,7 +77,7 @@ struct dsm_engine_options {
 	const char *state_file;  /**< NULL = none */
 	uint32_t save_interval_ms; /**< 0 = only at the end */
 	bool restore;            /**< take values from state_file at start */
-	bool lock_memory;
+	bool lock_memory;        /**< mlock() the region, after a reload too; -ENOMEM, -EPERM: the limit forbids */
 	const struct dsm_clock *clock;
 	void (*log)(const char *text, void *context); /**< one line, no newline; any thread */
 	void *context;

@@ -16,7 +16,11 @@
 #define ATTACH_MS 2000u     /* where the transport is still to be chosen */
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct dsm *pool;    /* handles are never freed, so that a stale pointer finds a tombstone */
+/* Handles are never freed, so that a stale pointer finds a tombstone; the one that was detached
+ * first is used again first, and not while fewer than POOL_KEEP were detached after it. */
+#define POOL_KEEP 8u
+static struct dsm *pool, **pool_end = &pool;
+static uint32_t pooled;
 static uint32_t next_tag;
 
 int handle_bad(const struct dsm *dsm)
@@ -56,9 +60,11 @@ static struct dsm *handle_memory(void)
 static struct dsm *handle_new(void)
 {
 	pthread_mutex_lock(&pool_lock);
-	struct dsm *dsm = pool;
-	if (dsm)
+	struct dsm *dsm = pooled > POOL_KEEP ? pool : NULL;
+	if (dsm) {
 		pool = dsm->list_next;
+		pooled--;
+	}
 	uint32_t tag = ++next_tag << TAG_GENERATIONS;
 	pthread_mutex_unlock(&pool_lock);
 	if (!dsm)
@@ -101,8 +107,9 @@ static void handle_free(struct dsm *dsm)
 		close(dsm->manual_timer);
 	memset(dsm, 0, sizeof(*dsm));
 	pthread_mutex_lock(&pool_lock);
-	dsm->list_next = pool;
-	pool = dsm;
+	*pool_end = dsm;
+	pool_end = &dsm->list_next;
+	pooled++;
 	pthread_mutex_unlock(&pool_lock);
 }
 
@@ -176,6 +183,8 @@ static int adopt_link(struct dsm *dsm)
 	watch_for(dsm, &fresh->view);
 	if (old && !same_layout)
 		dsm->first_id += UINT64_C(1) << 32;
+	if (old && old->ops->wakes)
+		dsm->stats.wakes += old->ops->wakes(old->conn);
 	dsm->borrowing = dsm->loaned = false;
 	rc = write_adopt(dsm, old, same_layout);
 	link_close(&old);
@@ -266,9 +275,6 @@ int dsm__attach(const struct uri *uri, const struct inproc *inproc, const struct
 	slow_install(dsm, link);
 	pthread_mutex_unlock(&dsm->lock);
 	rc = handle_attend(dsm);
-	if (rc == 0 && (dsm->options.flags & DSM_LOCK_MEMORY) && mlockall(MCL_CURRENT))
-		rc = dsm__fail(-errno, "cannot lock memory: %s; raise LimitMEMLOCK or `ulimit -l`",
-			strerror(errno));
 	if (rc == 0)
 		rc = thread_join(dsm);
 	if (rc)

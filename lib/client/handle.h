@@ -239,13 +239,17 @@ void thread_poke(void);
 
 /* ---- read.c ---- */
 /* Repeats an attempt until it is final; moves the floor. */
+struct dsm_frame;
 struct attempt {
 	int (*run)(struct dsm *dsm, struct attempt *attempt, struct slot_meta *meta);
 	uint32_t group;
 	uint64_t offset, bytes, seq;
 	uint64_t *to;
+	uint64_t until;             /* by the handle's clock: its caller's deadline; 0 = call_timeout_ms alone */
 };
 int read_attempts(struct dsm *dsm, struct attempt *attempt, struct slot_meta *meta);
+/* dsm_snapshot() of a group and frame that fit together, no longer than `until` (0: as ever). */
+int read_group(struct dsm *dsm, uint32_t group, struct dsm_frame *frame, uint64_t until);
 uint8_t read_flags(const struct dsm *dsm, uint32_t group, const struct slot_meta *meta);
 struct dsm_frame {
 	uint64_t group_id;

@@ -155,6 +155,8 @@ static int shake_hands(struct link *link, struct dsm *dsm, uint64_t deadline)
 		rc = link->ops->granted(link->conn, link->welcome.owner);
 	if (rc == 0)
 		rc = get_banks(link, dsm, deadline, message);
+	if (rc == 0 && (dsm->options.flags & DSM_LOCK_MEMORY) && link->ops->lock)
+		rc = link->ops->lock(link->conn);
 	free(message);
 	return rc;
 }

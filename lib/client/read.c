@@ -8,6 +8,7 @@
 #include "client/handle.h"
 
 #define SPIN_TRIES 32u
+#define LATE_TRIES 16u          /* whoever has no time to wait does not see a single torn attempt */
 
 /* Older than what this handle has returned already? Else it is the new floor. */
 static inline int floor_moves(struct group_seen *seen, const struct slot_meta *meta)
@@ -65,7 +66,8 @@ static __attribute__((noinline)) int attempts_go_on(struct dsm *dsm, struct atte
 	struct slot_meta *meta, int rc)
 {
 	uint64_t deadline = deadline_after(dsm, (int)dsm->call_timeout_ms);
-	uint32_t tag = handle_tag(dsm);
+	uint32_t tag = handle_tag(dsm), late = a->until && a->until < deadline ? LATE_TRIES : 0;
+	deadline = late ? a->until : deadline;
 	for (uint32_t i = 1; i < dsm->tries; i++) {
 		if (rc == -ESTALE || rc == -ENODATA) {
 			bool own = a->to == dsm->value; /* another link, with its own buffer, may come */
@@ -87,8 +89,8 @@ static __attribute__((noinline)) int attempts_go_on(struct dsm *dsm, struct atte
 			rc = floor_moves(&dsm->seen[a->group], meta);
 		if (rc == 0)
 			return 0;
-		if (clock_now(dsm->clock) >= deadline)
-			return dsm__fail(-ETIMEDOUT, "%s: no whole version within %u ms",
+		if (i >= late && clock_now(dsm->clock) >= deadline)
+			return dsm__fail(-ETIMEDOUT, "%s: no whole version in time (call_timeout_ms is %u)",
 				view_text(&dsm->link->view, dsm->link->view.groups[a->group].name),
 				dsm->call_timeout_ms);
 	}
@@ -264,10 +266,16 @@ int dsm_snapshot(struct dsm *dsm, struct dsm_group group, struct dsm_frame *fram
 	int rc = handle_check(dsm);
 	if (rc || (rc = handle_group(dsm, group, &index)) != 0 || (rc = frame_check(frame, group)) != 0)
 		return rc;
+	return read_group(dsm, index, frame, 0);
+}
+
+int read_group(struct dsm *dsm, uint32_t index, struct dsm_frame *frame, uint64_t until)
+{
 	dsm->stats.reads++;
-	struct attempt a = { .run = run_part, .group = index, .bytes = frame->bytes, .to = frame->payload };
+	struct attempt a = { .run = run_part, .group = index, .bytes = frame->bytes, .to = frame->payload,
+		.until = until };
 	frame->full = false;
-	rc = read_attempts(dsm, &a, &frame->meta);
+	int rc = read_attempts(dsm, &a, &frame->meta);
 	if (rc)
 		return rc;
 	frame->flags = read_flags(dsm, index, &frame->meta);
@@ -341,6 +349,33 @@ int dsm_snapshot_step(struct dsm *dsm, const struct dsm_group *groups, uint32_t 
 
 /* ---- in place ---- */
 
+/* Until it is there, tries or the deadline are over, or it is final. *cell: of the link in use then. */
+static int borrow_attempts(struct dsm *dsm, const struct directory_cell **cell, const void **at,
+	struct slot_meta *m)
+{
+	uint32_t index = (uint32_t)(*cell - dsm->cells), tag = handle_tag(dsm);
+	uint64_t deadline = 0;
+	int rc = dsm->ops->borrow(dsm->conn, (*cell)->group, (*cell)->offset_lo, at, m);
+	for (uint32_t i = 1; rc == -EAGAIN || rc == -ESTALE; i++) {
+		deadline = deadline ? deadline : deadline_after(dsm, (int)dsm->call_timeout_ms);
+		if (i >= dsm->tries)
+			return -EAGAIN;
+		if (clock_now(dsm->clock) >= deadline)
+			return -ETIMEDOUT;
+		if (rc == -ESTALE) {
+			rc = fetch_bank(dsm, (*cell)->group, deadline);
+			if (rc)
+				return rc;
+			if (tag != handle_tag(dsm))
+				return -ESTALE;
+			*cell = &dsm->cells[index];
+		}
+		pause_briefly(i);
+		rc = dsm->ops->borrow(dsm->conn, (*cell)->group, (*cell)->offset_lo, at, m);
+	}
+	return rc;
+}
+
 int dsm_borrow(struct dsm *dsm, struct dsm_cell cell, const void **data, uint64_t *bytes,
 	struct dsm_sample *meta)
 {
@@ -356,18 +391,10 @@ int dsm_borrow(struct dsm *dsm, struct dsm_cell cell, const void **data, uint64_
 		return dsm__fail(-EINVAL, "%s: only strings, bytes and arrays can be borrowed", name);
 	if (dsm->borrowing)
 		return dsm__fail(-EBUSY, "a borrow is open already: dsm_return() it first");
-	for (uint32_t i = 0; i < dsm->tries; i++) {
-		rc = dsm->ops->borrow(dsm->conn, c->group, c->offset_lo, &at, &m);
-		if (rc == -ESTALE) {
-			rc = fetch_bank(dsm, c->group, deadline_after(dsm, (int)dsm->call_timeout_ms)) ? rc : -EAGAIN;
-			if ((uint32_t)(cell.id >> 32) != handle_tag(dsm))
-				return dsm__fail(-ESTALE, "the engine has another table now: look the names up again");
-			c = &dsm->cells[index]; /* of the link that is in use now */
-			name = view_text(&dsm->link->view, c->name);
-		}
-		if (rc != -EAGAIN)
-			break;
-	}
+	rc = borrow_attempts(dsm, &c, &at, &m);
+	if (rc == -ESTALE)
+		return dsm__fail(rc, "the engine has another table now: look the names up again");
+	name = view_text(&dsm->link->view, c->name);
 	if (rc == -ENODATA)
 		return dsm__fail(rc, "%s: never written", name);
 	if (rc)

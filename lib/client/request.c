@@ -3,6 +3,7 @@
  * in batches, sent again under the same numbers after a re-attach, failed as "outcome unknown"
  * when the engine does not know this client any more. And the other end: requests to us. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,6 +214,11 @@ int dsm_request(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value *v
 
 /* ---- adds ---- */
 
+static bool bound_fits(const struct directory_cell *c, uint32_t given, const struct dsm_value *bound)
+{
+	return !given || ((uint32_t)bound->type == c->type && (c->type != DSM_F64 || !isnan(bound->f64)));
+}
+
 static int add_request(struct dsm *dsm, uint32_t index, const struct dsm_value *delta,
 	const struct dsm_bounds *bounds, struct control_request *r)
 {
@@ -222,6 +228,10 @@ static int add_request(struct dsm *dsm, uint32_t index, const struct dsm_value *
 			"delta of the same type", view_text(&dsm->link->view, c->name),
 			dsm_type_name((enum dsm_type)c->type));
 	to_wire(delta, index, CONTROL_ADD, r);
+	if (bounds && !(bound_fits(c, bounds->flags & DSM_HAS_MIN, &bounds->floor) &&
+			bound_fits(c, bounds->flags & DSM_HAS_MAX, &bounds->ceil)))
+		return dsm__fail(-EINVAL, "%s: is of type %s; floor and ceiling must be of the same, and numbers",
+			view_text(&dsm->link->view, c->name), dsm_type_name((enum dsm_type)c->type));
 	if (bounds) {
 		r->flags = (uint16_t)(bounds->flags & (DSM_HAS_MIN | DSM_HAS_MAX));
 		r->floor = bounds->floor.u64;

@@ -51,6 +51,8 @@ int dsm_stats(struct dsm *dsm, struct dsm_stats *out)
 	if (!out)
 		return dsm__fail(-EINVAL, "dsm_stats(): null pointer");
 	*out = dsm->stats;
+	if (dsm->ops->wakes)
+		out->wakes += dsm->ops->wakes(dsm->conn);
 	pthread_mutex_lock(&dsm->lock);
 	out->reattaches = dsm->reattached;
 	out->events_dropped = dsm->events_dropped;

@@ -58,7 +58,7 @@ int dsm_wait(struct dsm *dsm, struct dsm_group group, uint64_t since_seq, int ti
 	for (;;) {
 		rc = wait_for(dsm, index, since_seq, deadline);
 		if (rc == 0)
-			rc = dsm_snapshot(dsm, group, frame);
+			rc = read_group(dsm, index, frame, deadline);
 		/* a pulse is a hint: what verified may be older still */
 		if (rc || frame->meta.seq > since_seq)
 			return rc;

@@ -142,7 +142,7 @@ int dsm_begin(struct dsm *dsm, int64_t time_ns)
 	if (rc || (rc = need_writer(dsm)) != 0)
 		return rc;
 	if (dsm->loaned)
-		return dsm__fail(-EBUSY, "a loan is open: dsm_publish() it first");
+		return dsm__fail(-EBUSY, "a loan is open: dsm_publish() or dsm_abort() it first");
 	return writer_begin(&dsm->writer, time_ns ? time_ns : clock_stamp(dsm->clock));
 }
 
@@ -278,8 +278,10 @@ int dsm_commit(struct dsm *dsm, uint64_t *step)
 
 void dsm_abort(struct dsm *dsm)
 {
-	if (handle_usable(dsm) && dsm->has_writer)
-		writer_abort(&dsm->writer);
+	if (!handle_usable(dsm) || !dsm->has_writer)
+		return;
+	dsm->loaned = false; /* its slot is invalid already, and the next commit's */
+	writer_abort(&dsm->writer);
 }
 
 int dsm_write(struct dsm *dsm, struct dsm_cell cell, const struct dsm_value *value)

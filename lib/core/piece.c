@@ -34,6 +34,14 @@ int piece_map(struct piece *piece, int fd, uint64_t bytes, bool writable, bool i
 	return 0;
 }
 
+int piece_lock(const struct piece *piece)
+{
+	if (!piece->at || mlock(piece->at, piece->bytes) == 0)
+		return 0;
+	return dsm__fail(-errno, "cannot lock %llu bytes of the engine's memory: %s; raise LimitMEMLOCK or "
+		"`ulimit -l`", (unsigned long long)piece->bytes, strerror(errno));
+}
+
 void piece_unmap(struct piece *piece)
 {
 	/* in a forked child it is not there, and the addresses may be somebody else's by now */

@@ -16,6 +16,8 @@ struct piece {
  * against shrinking (else its sender could make us die by SIGBUS), and with `immutable` against
  * writing. Does not take the descriptor. -EBADMSG, -ENOMEM. */
 int piece_map(struct piece *piece, int fd, uint64_t bytes, bool writable, bool immutable);
+/* Its pages stay in memory until it is unmapped. An empty piece: nothing. -ENOMEM, -EPERM. */
+int piece_lock(const struct piece *piece);
 void piece_unmap(struct piece *piece);
 
 #endif

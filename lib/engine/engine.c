@@ -117,7 +117,8 @@ static int restore_from_file(struct dsm_engine *e)
 
 static int build(struct dsm_engine *e, const struct dsm_table *table, struct region **out)
 {
-	struct region_params params = { e->options.tick_ms, e->options.lease_ms, clock_stamp(e->clock) };
+	struct region_params params = { e->options.tick_ms, e->options.lease_ms, clock_stamp(e->clock),
+		e->options.lock_memory };
 	return region_build(table, &params, out);
 }
 
@@ -228,9 +229,6 @@ int dsm_engine_open(const struct dsm_table *table, const struct dsm_engine_optio
 		rc = restore_from_file(e);
 	if (rc == 0)
 		rc = ingest_server_bind(e);
-	if (rc == 0 && e->options.lock_memory && mlock(e->region->base, e->region->bytes))
-		rc = dsm__fail(-errno, "cannot lock %llu bytes of memory: %s; raise LimitMEMLOCK or "
-			"`ulimit -l`", (unsigned long long)e->region->bytes, strerror(errno));
 	if (rc == 0) {
 		owners_engine_takes(e);
 		rc = server_start(e);

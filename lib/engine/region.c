@@ -232,6 +232,16 @@ static int build_parts(struct region *r, const struct dsm_table *t, struct regio
 	return rc ? rc : make_banks(r);
 }
 
+static int lock(struct region *r)
+{
+	uint64_t bytes = r->bytes + r->waiters_bytes;
+	if (mlock(r->base, r->bytes) || mlock(r->waiters, r->waiters_bytes))
+		return dsm__fail(-errno, "cannot lock %llu bytes of memory: %s; raise LimitMEMLOCK or `ulimit -l`",
+			(unsigned long long)bytes, strerror(errno));
+	r->locked = true;
+	return 0;
+}
+
 int region_build(const struct dsm_table *table, const struct region_params *params, struct region **out)
 {
 	int rc = table_finish(table);
@@ -251,6 +261,8 @@ int region_build(const struct dsm_table *table, const struct region_params *para
 			plan.generation = (uint64_t)params->started_ns;
 	r->generation = plan.generation;
 	rc = build_parts(r, table, &plan);
+	if (rc == 0 && params->lock_memory)
+		rc = lock(r);
 	if (rc) {
 		region_free(&r);
 		return rc;

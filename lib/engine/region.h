@@ -30,9 +30,10 @@ struct region {
 	struct view view;
 	uint64_t *scratch;          /* largest payload */
 	uint64_t generation;
+	bool locked;                /* its pages stay in memory, also those of a bank that moves */
 };
 
-struct region_params { uint32_t tick_ms, lease_ms; int64_t started_ns; };
+struct region_params { uint32_t tick_ms, lease_ms; int64_t started_ns; bool lock_memory; };
 
 /* -ENOMEM, -ENOSPC (text says how much), -EINVAL from table_finish(). */
 int region_build(const struct dsm_table *table, const struct region_params *params, struct region **out);

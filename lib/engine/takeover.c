@@ -146,6 +146,8 @@ int takeover_move_bank(struct region *r, uint32_t owner)
 	region_init_bank(r, owner, next.bank_epoch);
 	region_point_rings(r, owner);
 	madvise(r->base + o->bank_offset, o->bank_bytes, MADV_DONTFORK);
+	if (r->locked)
+		mlock(r->base + o->bank_offset, o->bank_bytes); /* a take-over does not fail for want of it */
 	return 0;
 }
 

@@ -113,6 +113,8 @@ PASS0C(int, fd)
 PASS0(int, adopt)
 PASS0C(const struct region_header *, header)
 
+static uint64_t f_wakes(const struct transport_conn *c) { return of(c)->ops->wakes ? of(c)->ops->wakes(of(c)->conn) : 0; }
+static int f_lock(struct transport_conn *c) { return of(c)->ops->lock ? of(c)->ops->lock(of(c)->conn) : 0; }
 static void f_gone(struct transport_conn *c) { of(c)->ops->gone(of(c)->conn); }
 static int f_recv(struct transport_conn *c, void *m, size_t n) { return of(c)->ops->recv(of(c)->conn, m, n); }
 static int f_open(struct transport_conn *c, const struct control_welcome *w, const void **d, uint64_t *n)
@@ -151,8 +153,8 @@ static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_f
 #define FAULTY(name, ...) { __VA_ARGS__ \
 	.size = sizeof(struct transport_ops), .scheme = name, .attach_ms = 2000, \
 	.close = f_close, .fd = f_fd, .send = f_send, .recv = f_recv, .open = f_open, \
-	.ready = f_ready, .inherit = f_inherit, .mapped = f_mapped, .adopt = f_adopt, .gone = f_gone, \
-	.pulse = f_pulse, .header = f_header, \
+	.ready = f_ready, .inherit = f_inherit, .mapped = f_mapped, .adopt = f_adopt, .lock = f_lock, .gone = f_gone, \
+	.pulse = f_pulse, .header = f_header, .wakes = f_wakes, \
 	.owner_line = f_owner_line, .counter = f_counter, .beat = f_beat, .newest = f_newest, \
 	.read = f_read, .read_at = f_read_at, .read_step = f_read_step, \
 	.step_complete = f_step_complete, .wait = f_wait, .borrow = f_borrow, \
@@ -165,7 +167,7 @@ static int setting(struct faulty *f, const char *key, const char *text)
 {
 	char *end;
 	double p = strtod(text, &end);
-	if (end == text || (*end && *end != ',') || p < 0)
+	if (end == text || (*end && *end != ',') || !(p >= 0 && p < 1e15))
 		return -EINVAL;
 	if (strcmp(key, "drop") == 0 && p <= 1)
 		f->drop = p;

@@ -127,6 +127,11 @@ static uint64_t shm_counter(const struct transport_conn *conn, uint32_t index)
 		atomic_load_explicit(&conn->counters[index], memory_order_relaxed) : 0;
 }
 
+static uint64_t shm_wakes(const struct transport_conn *conn)
+{
+	return conn->wakes;
+}
+
 static void shm_beat(struct transport_conn *conn, uint32_t owner, uint64_t tick)
 {
 	struct shm_bank *bank = &conn->banks[owner];
@@ -149,11 +154,13 @@ const struct transport_ops transport_shm = {
 	.inherit = shm_inherit,
 	.mapped = shm_mapped,
 	.adopt = shm_adopt,
+	.lock = shm_lock,
 	.gone = shm_gone,
 	.pulse = shm_pulse,
 	.header = shm_header,
 	.owner_line = shm_owner_line,
 	.counter = shm_counter,
+	.wakes = shm_wakes,
 	.beat = shm_beat,
 	.newest = shm_newest,
 	.rings = shm_rings,

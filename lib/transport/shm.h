@@ -34,7 +34,8 @@ struct transport_conn {
 	struct bank_header *own_bank;
 	const _Atomic uint32_t *own_waiters; /* of its first group */
 	uint32_t own_first;
-	bool any_moved;
+	bool any_moved, locked;
+	uint64_t wakes;             /* by commits */
 	/* engine in this process: a second mapping of the own bank, instead of a descriptor */
 	void *(*own_memory)(void *context, uint32_t owner, uint64_t *bytes);
 	void *own_context;
@@ -52,6 +53,7 @@ int shm_mapped(struct transport_conn *conn, const struct control_map *map,
 	struct control_reader *epochs);
 int shm_adopt(struct transport_conn *conn);
 int shm_granted(struct transport_conn *conn, uint32_t owner);
+int shm_lock(struct transport_conn *conn);
 void shm_unmap_all(struct transport_conn *conn);
 
 int shm_read(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes,

@@ -122,6 +122,8 @@ int shm_mapped(struct transport_conn *conn, const struct control_map *map,
 			piece_unmap(&fresh.piece);
 			return rc;
 		}
+		if (conn->locked)
+			piece_lock(&fresh.piece); /* a bank that moves is better read unlocked than not */
 		piece_unmap(&conn->moved[owner].piece);
 		conn->moved[owner] = fresh;
 		conn->any_moved = true;
@@ -187,6 +189,19 @@ int shm_granted(struct transport_conn *conn, uint32_t owner)
 		conn->view->owners[owner].waiters_offset);
 	point_rings(conn, owner);
 	return 0;
+}
+
+int shm_lock(struct transport_conn *conn)
+{
+	int rc = piece_lock(&conn->header);
+	conn->locked = true;
+	if (rc == 0)
+		rc = piece_lock(&conn->directory);
+	if (rc == 0)
+		rc = piece_lock(&conn->waiters);
+	for (uint32_t i = 0; rc == 0 && i < conn->view->owner_count; i++)
+		rc = piece_lock(&conn->banks[i].piece);
+	return rc;
 }
 
 void shm_unmap_all(struct transport_conn *conn)

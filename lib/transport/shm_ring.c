@@ -166,6 +166,7 @@ static void notify_engine(struct transport_conn *conn, const uint32_t *groups, u
 		for (; i < n && w.room - w.size >= 4; i++)
 			if (waited_for(conn, groups[i]))
 				control_put_u32(&w, groups[i]);
+		conn->wakes += w.entries != 0;
 		if (w.entries)
 			channel_send(conn->fd, message, control_end(&w), NULL, 0);
 	}
@@ -180,8 +181,10 @@ static __attribute__((noinline)) void wake_waiters(struct transport_conn *conn, 
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		if (waited_for(conn, groups[i]))
+		if (waited_for(conn, groups[i])) {
 			futex_wake_all(conn->rings[groups[i]].pulse);
+			conn->wakes++;
+		}
 }
 
 /* After the last group of a step. */

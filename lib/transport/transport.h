@@ -83,6 +83,9 @@ struct transport_ops {
 		struct control_reader *epochs);
 	/* owner, under the handle's lock: take banks that mapped() brought into use. */
 	int (*adopt)(struct transport_conn *conn);
+	/* Optional (NULL: nothing is mapped). After ready(): keeps in memory what of the engine is mapped, and
+	 * as far as the process's limit allows what will be. -ENOMEM, -EPERM. */
+	int (*lock)(struct transport_conn *conn);
 	/* slow, as long as the connection is lost but not closed: let go of whatever others wait for
 	 * (a device that is being removed). Reads of the owner go on, from what is known. */
 	void (*gone)(struct transport_conn *conn);
@@ -95,6 +98,8 @@ struct transport_ops {
 	uint64_t (*owner_line)(const struct transport_conn *conn, uint32_t owner,
 		uint32_t *epoch, uint32_t *pid, uint64_t *step);
 	uint64_t (*counter)(const struct transport_conn *conn, uint32_t index);
+	/* Optional (NULL: none): system calls that commits made so far to wake waiters. owner. */
+	uint64_t (*wakes)(const struct transport_conn *conn);
 	/* Own heartbeat as owner. */
 	void (*beat)(struct transport_conn *conn, uint32_t owner, uint64_t tick);
 	/* Newest seq as hinted by the pulse word. Any thread. */

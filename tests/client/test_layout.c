@@ -70,7 +70,7 @@ Test(layout, a_pulse_has_the_line_before_its_ring_for_itself)
 {
 	struct dsm_table *table;
 	struct region *r;
-	struct region_params params = { 50, 500, 1 };
+	struct region_params params = { 50, 500, 1, false };
 	cr_assert_eq(fixture_table(&table), 0);
 	cr_assert_eq(region_build(table, &params, &r), 0, "%s", dsm_error());
 	for (uint32_t i = 0; i < r->view.group_count; i++) {
@@ -145,7 +145,7 @@ Test(layout, scrub_leaves_only_what_verifies)
 	/* through the engine's own function, on a region built from the fixture's table */
 	struct dsm_table *table;
 	struct region *r;
-	struct region_params params = { 50, 500, 1 };
+	struct region_params params = { 50, 500, 1, false };
 	cr_assert_eq(fixture_table(&table), 0);
 	cr_assert_eq(region_build(table, &params, &r), 0, "%s", dsm_error());
 	uint32_t g = view_find_group(&r->view, "setpoints");
