@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -17,17 +16,6 @@
 
 #define PORT "7462"
 #define KEYS_MAX 262144u
-
-int complain(const char *format, ...)
-{
-	va_list list;
-	va_start(list, format);
-	fprintf(stderr, "dsm-adc: ");
-	vfprintf(stderr, format, list);
-	fprintf(stderr, "\n");
-	va_end(list);
-	return -1;
-}
 
 /* ---- the key ---- */
 
@@ -140,14 +128,18 @@ void epoch_close(struct epoch *e)
 bool epoch_load(const struct epoch *e, uint32_t *value)
 {
 	FILE *file = fopen(e->path, "re");
-	unsigned v = 0;
+	unsigned long long v = 0;
 	if (!file) {
 		*value = 0;
 		return errno == ENOENT;
 	}
-	bool good = fscanf(file, "%10u", &v) == 1;
+	int first, next = 0; /* digits only: fscanf would take a sign as well */
+	while ((first = getc(file)) == ' ' || (first >= '\t' && first <= '\r'))
+		;
+	bool good = first >= '0' && first <= '9' && ungetc(first, file) == first && fscanf(file, "%10llu", &v) == 1 &&
+		v <= UINT32_MAX && ((next = getc(file)) < '0' || next > '9');
 	fclose(file);
-	*value = v;
+	*value = good ? (uint32_t)v : 0;
 	return good;
 }
 
