@@ -453,8 +453,28 @@ end_demo() {
 	rm -rf "$demo_tmp"
 }
 
+# The demo to its end, with DSM_DEMO_BOARD=$1: it says which board it has, and why not the firmware's image.
+demo_board() {
+	local status=0 said=$demo_tmp.said want='An ADC board.*the RP2350 firmware image in an emulated machine'
+	if [ "$1" = host ]; then
+		want='An ADC board.*dsm-adc, a program (as DSM_DEMO_BOARD=host asks)'
+	elif ! command -v arm-none-eabi-gcc >/dev/null || ! pkg-config --exists unicorn; then
+		want='An ADC board.*dsm-adc, a program (no cross compiler or emulator here'
+	fi
+	(
+		export DSM_DEMO_BOARD=$1
+		shift
+		run_demo script/demo "$@"
+	) >"$said" || status=$?
+	cat "$said"
+	check "the demo with board '$1' ends with status $status" [ "$status" -eq 0 ]
+	check "the demo says: $want" grep -q "$want" "$said"
+	check 'the knobs are shown three times' [ "$(grep -c '^panel\.left' "$said")" -eq 3 ]
+	rm -f "$said"
+}
+
 suite_demo() {
-	local before left status=0
+	local before left
 	if [ ! -x script/demo ]; then
 		skip 'script/demo: not written yet'
 		finish
@@ -462,8 +482,8 @@ suite_demo() {
 	mark=$$-$RANDOM demo_tmp=$(mktemp -d) demo_group=''
 	trap end_demo EXIT
 	before=$(debris)
-	(run_demo script/demo --seconds 8) || status=$?
-	check "the demo ends with status $status" [ "$status" -eq 0 ]
+	demo_board '' --seconds 8
+	demo_board host --seconds 1
 	check "the demo leaves processes behind: $(survivors)" [ -z "$(survivors)" ]
 	interrupt_demo
 	left=$(comm -13 <(echo "$before") <(debris) | paste -sd ' ')
