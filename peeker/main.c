@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The peeker: looks into an engine, read only, in a terminal, in browsers or as text. Here: life of the
- * program and signals. It uses the client interface alone, and of that nothing that writes,
- * asks or claims a role; tests/peeker/readonly.sh holds it to that.
+ * The peeker: looks into an engine, read only, in a terminal, in browsers or as text. Here: life
+ * of the program and signals. It uses the client interface alone, and of that nothing that writes,
+ * asks or claims a role; tests/peeker/against.sh (readonly) holds it to that.
  */
 #include "peeker.h"
 #include "screen.h"

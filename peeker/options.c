@@ -14,8 +14,9 @@
 static const char help[] =
 	"peeker: see into an engine, read only: is it running, and are the numbers right?\n\n"
 	"usage: peeker [OPTION]… [URI] [GLOB]…\n\n"
-	"URI is shm://NAME, or a bare NAME or HOST for the best transport that works\n"
-	"(default: $DSM_URI, else rig). GLOB: only the cells that match one.\n\n"
+	"URI is shm://NAME, rdma://HOST[:PORT], udp://HOST[:PORT] (keys: $DSM_KEYS), or a bare NAME\n"
+	"or HOST for the best transport that works (default: $DSM_URI, else rig).\n"
+	"GLOB: only the cells that match one.\n\n"
 	"  -i, --interval S        look every S seconds (0.2)\n"
 	"      --filter TEXT       show cells whose name has TEXT in it, or matches a glob\n"
 	"      --sort KEY          table, name, value, age, rate or state\n"

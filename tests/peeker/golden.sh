@@ -62,8 +62,8 @@ test_choices() {
 	keys / '*.wob' Enter; see '2 of 15'; frame glob-80x24
 	keys / zzz; see 'no cell matches'; frame none-80x24
 	keys Escape Escape; gone 'zzz'; keys s; see 'by name'; frame by-name-80x24
-	keys s; see 'by value'; keys s; see 'by age'; keys r; see 'by age (reverse)'; frame by-age-80x24
-	keys s s; see 'by state'; frame by-state-80x24
+	keys s; see 'by value'; frame by-value-80x24; keys s; see 'by age'; keys r; see 'by age (reverse)'; frame by-age-80x24
+	keys s; see 'by rate'; frame by-rate-80x24; keys s; see 'by state'; frame by-state-80x24
 	keys s; gone 'by state'; keys g Left; see '▸ drilling'; frame folded-80x24
 	keys z; see '▸ adc'; frame all-folded-80x24
 	keys z; gone '▸'; keys g Down p Down Down Down p; see '★'; frame pinned-80x24

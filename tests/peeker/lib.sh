@@ -88,7 +88,7 @@ finish() {
 # run_groups GROUP...: one is run here, as function test_GROUP. More: each in a process of its
 # own, four at a time, for they mostly wait; their counts are added.
 run_groups() {
-	local group p f
+	local group p f s
 	if (($# == 1)); then
 		"${before_group:-:}"
 		"test_$1"
@@ -99,9 +99,9 @@ run_groups() {
 	printf '%s\n' "$@" | UPDATE=${update-} xargs -P 4 -I{} bash -c '"$0" {} >"$1/{}.log" 2>&1' "$0" "$work"
 	marks_only=yes # each group has looked after its own
 	for group in "$@"; do
-		grep -vE '^[0-9]+ passed, [0-9]+ failed$' "$work/$group.log"
-		read -r p _ f _ < <(tail -n 1 "$work/$group.log" | grep -E '^[0-9]+ passed' || echo "0 passed, 1 failed")
-		passed=$((passed + p)) failed=$((failed + f))
+		grep -vE '^[0-9]+ passed, [0-9]+ failed' "$work/$group.log"
+		read -r p _ f _ s _ < <(tail -n 1 "$work/$group.log" | grep -E '^[0-9]+ passed' || echo "0 passed, 1 failed")
+		passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
 	done
 	finish
 }

@@ -99,6 +99,37 @@ test_waiting() {
 	check 'and ends when its terminal is gone' within 8 eval "! kill -0 $lonely 2>/dev/null"
 }
 
+# Over a network: an engine that lets in who has a key, and a peeker that has one to read.
+test_udp() {
+	local port=$((20000 + $$ % 20000)) engine
+	sed "s/^region:.*/region: $name-udp/" "$work/table.yaml" >"$work/udp.yaml"
+	(umask 077; "$DSM" keygen read >"$work/keys")
+	start_engine "$name-udp" "$work/udp.yaml" --udp "127.0.0.1:$port" --auth keys --keys "$work/keys"
+	engine=$engine_pid
+	"$DSM" --uri "shm://$name-udp" set drilling.rop 12.34 drilling.running true
+	DSM_KEYS='' run --batch -n 1 --timeout 20 "udp://127.0.0.1:$port"; expect 'udp without a key' 1 '' 'key'
+	DSM_KEYS=$(<"$work/keys")
+	export DSM_KEYS
+	run --batch -n 1 --timeout 20 "udp://127.0.0.1:$port" drilling.rop; expect 'udp with a key to read' 0 '12.3'
+	check 'and that is how' has "$out" 'by udp'
+	peek 120x24 "udp://127.0.0.1:$port"
+	check 'in a terminal' see_value rop 12.3
+	check 'the engine sees a reader' matches "$("$DSM" --uri "shm://$name-udp" ps --format jsonl | grep '"peeker"')" \
+		'"role":"reader".*"transport":"udp"|"transport":"udp".*"role":"reader"'
+	"$DSM" --uri "shm://$name-udp" set drilling.rop 45.67
+	check 'a change is seen' see_value rop 45.7
+	check 'its age is known' within 8 age_is_known
+	kill -STOP "$engine"
+	check 'an engine that stands still is not RUNNING' within 20 eval 'hides RUNNING'
+	check 'nor are its values valid' matches "$out" '\(45\.7\)'
+	kill -CONT "$engine"
+	check 'and runs again' within 20 shows RUNNING
+	keys q; gone 'q quit'
+	unset DSM_KEYS
+	stop_engine "$engine"
+}
+age_is_known() { screen; [[ $out =~ rop\ +45\.7\ +m/h\ +[0-9.]+\ s ]]; }
+
 # cpu_ms PID: processor time it has used.
 cpu_ms() { awk '{ print ($14 + $15) * 10 }' "/proc/$1/stat"; }
 
@@ -148,6 +179,13 @@ test_colours() {
 	term=xterm peek 80x24 "$name"
 	colours; check 'eight colours' test "$count" -gt 3
 	check 'none of the 256' hasnt "$out" '38;5;'
+	if infocmp xterm-16color >/dev/null 2>&1; then
+		term=xterm-16color peek 80x24 "$name"
+		colours; check '16 colours' test "$count" -gt 3
+		check 'and no more' hasnt "$out" '38;5;'
+	else
+		skipped=$((skipped + 1)) # ncurses-term is not there
+	fi
 	term=vt100 peek 80x24 "$name"
 	colours; check 'a terminal without colour' test "$count" -eq 0
 	with='env NO_COLOR=1' term='' peek 80x24 "$name"
@@ -313,5 +351,5 @@ begin() {
 }
 
 groups=("$@")
-((${#groups[@]})) || groups=(restored engine_gone values many colours batch resize waiting usage top completion)
+((${#groups[@]})) || groups=(restored udp engine_gone values many colours batch resize waiting usage top completion)
 run_groups "${groups[@]}"

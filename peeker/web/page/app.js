@@ -15,7 +15,8 @@ const page = {
 	cards: [],
 	visible: new Set(),
 	dirty: new Set(),
-	frozen: false,
+	frozen: false,       // then each cell has a copy of itself, which is what is painted
+	stillOwners: new Map(),
 	news: null,
 	newsAt: 0,
 };
@@ -127,13 +128,11 @@ const observer = new IntersectionObserver((entries) => {
 			continue;
 		}
 		page.visible.add(e.target.card);
-		if (!page.frozen || !e.target.card.painted)
-			paintCard(e.target.card);
+		paintCard(e.target.card);
 	}
 }, { rootMargin: '200px' });
 
 function paintCard(card) {
-	card.painted = true;
 	card.paint();
 	card.paintSpark();
 }
@@ -204,13 +203,18 @@ function takeTable(table) {
 	page.owners = table.owners;
 	page.groups = table.groups;
 	forget([...page.cards]);
+	const before = page.byName;
 	page.cells = new Map(table.cells.map((meta) => [meta.i, new Cell(meta, table.words)]));
 	page.byName = new Map([...page.cells.values()].map((c) => [c.name, c]));
+	if (page.frozen) // also a connection that began again must not change what is shown
+		for (const cell of page.cells.values())
+			cell.still = before.get(cell.name)?.still ?? cell.freeze();
 	$('cells').replaceChildren(...page.groups.map(buildGroup)
 		.filter((d) => d.querySelector('.card')));
 	trend.rebind(page.byName);
 	buildPinned();
 	search();
+	paintOwners();
 }
 
 function takeNews(news) {
@@ -232,7 +236,9 @@ function takeNews(news) {
 
 function paintOwners() {
 	for (const group of page.groups) {
-		const state = page.news.owners[group.owner];
+		const state = page.frozen ? page.stillOwners.get(page.owners[group.owner]) : page.news?.owners[group.owner];
+		if (!state)
+			continue;
 		const good = state === 'alive', text = `${good ? '●' : state === 'vacant' ? '○' : '✕'} ${page.owners[group.owner]} ${state}`;
 		if (!group.ownerMark || group.ownerMark.textContent === text)
 			continue;
@@ -280,10 +286,11 @@ function freeze(frozen) {
 	$('freeze').textContent = frozen ? `Frozen at ${new Date().toLocaleTimeString()}` : 'Freeze';
 	trend.pause(frozen);
 	tell(frozen ? 'Frozen: what is shown stands still' : 'Live again');
+	page.stillOwners = new Map((page.owners || []).map((name, i) => [name, page.news?.owners[i]]));
+	for (const cell of page.cells.values())
+		frozen ? cell.freeze() : cell.still = null;
 	if (frozen)
 		return;
-	for (const card of page.cards)
-		card.painted = false;
 	page.visible.forEach(paintCard);
 	if (page.news)
 		paintOwners();

@@ -44,6 +44,7 @@ export class Cell {
 		this.at = Date.now();
 		this.past = (meta.past || []).slice(-SPARK);
 		this.cards = [];
+		this.still = null;   // a copy from when the page was frozen
 		this.isNumber = ['f64', 'i64', 'u64', 'bool'].includes(meta.type);
 	}
 
@@ -81,7 +82,13 @@ export class Cell {
 	ageText() {
 		if (this.age === null)
 			return this.word === 'never written' ? '' : '?';
-		return (this.age < 0 ? '>' : '') + age(Math.abs(this.age) + Math.max(0, Date.now() - this.at) / 1000);
+		const now = this.stillAt ?? Date.now();
+		return (this.age < 0 ? '>' : '') + age(Math.abs(this.age) + Math.max(0, now - this.at) / 1000);
+	}
+
+	freeze() {
+		this.still = Object.assign(Object.create(Cell.prototype), this, { past: [...this.past], stillAt: Date.now() });
+		return this.still;
 	}
 
 	// Once a second.
@@ -152,8 +159,13 @@ export class Card {
 			this.pin.textContent = pressed ? '★' : '☆';
 	}
 
+	// What is shown: the cell as it is, or as it was when the page was frozen.
+	shown() {
+		return this.cell.still ?? this.cell;
+	}
+
 	paint() {
-		const c = this.cell, text = c.text(), shown = c.isDoubtful() && text !== '–' ? `(${text})` : text;
+		const c = this.shown(), text = c.text(), shown = c.isDoubtful() && text !== '–' ? `(${text})` : text;
 		if (this.figure.textContent !== shown) {
 			this.figure.textContent = shown;
 			this.value.classList.toggle('long', shown.length > 14);
@@ -174,7 +186,7 @@ export class Card {
 	}
 
 	paintAge() {
-		const text = this.cell.ageText();
+		const text = this.shown().ageText();
 		if (this.ago.textContent !== text)
 			this.ago.textContent = text;
 	}
@@ -182,7 +194,7 @@ export class Card {
 	paintSpark() {
 		if (!this.line)
 			return;
-		const past = this.cell.past, seen = past.filter((v) => v !== null);
+		const past = this.shown().past, seen = past.filter((v) => v !== null);
 		const low = Math.min(...seen), high = Math.max(...seen), span = high - low || 1;
 		let d = '', pen = false;
 		past.forEach((v, i) => {

@@ -4,8 +4,11 @@
 import { element } from './cells.js';
 
 const KEPT_S = 900;
+const KEPT_PAUSED_S = 3600;  // what is looked at does not go away meanwhile
 const STEP_MS = 250;
+const GAP_S = 1.5;           // so long without a sample, and there is a gap
 const WHOLE_S = 120;
+const SPAN_MIN_S = 5;
 const COLOURS = ['#0b7fc0', '#c2570c', '#1b8a4b', '#a13bb5', '#b58900', '#c4304b', '#3f6fd1', '#6b7d12'];
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 const PENS_MAX = 8;
@@ -32,9 +35,11 @@ export class Trend {
 		this.changed = changed;  // pens have come or gone
 		this.pens = [];          // { cell, values }
 		this.times = [];
-		this.paused = false;
-		this.zoom = null;        // [from, to] in seconds, null: the last minutes
-		$('trend-pause').onclick = () => this.pause(!this.paused);
+		this.span = WHOLE_S;     // seconds that are shown while it follows
+		this.held = null;        // [from, to] in seconds while paused; recording goes on
+		this.zoom = null;        // [from, to] that somebody has chosen; null: it follows
+		this.gap = false;        // the newest sample is a gap
+		$('trend-pause').onclick = () => this.pause(!this.held);
 		$('trend-in').onclick = () => this.scale(0.5);
 		$('trend-out').onclick = () => this.scale(2);
 		$('trend-all').onclick = () => this.whole();
@@ -60,8 +65,10 @@ export class Trend {
 			this.say(`${cell.name} is in the trend`);
 			await this.recall(pen);
 		}
-		if (!this.pens.length)
+		if (!this.pens.length) {
 			this.times = [];
+			this.zoom = null;
+		}
 		this.changed();
 		await this.build();
 	}
@@ -94,42 +101,66 @@ export class Trend {
 		this.build();
 	}
 
+	// A page that nobody sees is not told values, and one whose timers stood still has none: there
+	// a gap is put in, or the chart would draw a line through a time that nobody knows of.
 	sample() {
-		if (!this.pens.length || this.paused || document.hidden)
+		if (!this.pens.length)
 			return;
-		const now = Date.now() / 1000;
-		this.times.push(now);
-		for (const p of this.pens)
-			p.values.push(this.isOld?.() ? null : p.cell.number());
-		let gone = 0;
-		while (this.times[gone] < now - KEPT_S)
-			gone++;
-		if (gone) {
-			this.times.splice(0, gone);
-			this.pens.forEach((p) => p.values.splice(0, gone));
-		}
+		const now = Date.now() / 1000, last = this.times[this.times.length - 1] ?? now;
+		if (now < last)
+			this.forget(Infinity); // the clock was set back
+		else if (document.hidden && !this.gap)
+			this.push(now, () => null);
+		else if (!document.hidden && !this.gap && now - last > GAP_S)
+			this.push(last + STEP_MS / 1000, () => null);
+		this.gap = document.hidden;
+		if (this.gap)
+			return;
+		this.push(now, (p) => (this.isOld?.() ? null : p.cell.number()));
+		this.forget(now - (this.held ? KEPT_PAUSED_S : KEPT_S));
 		this.draw();
+	}
+
+	push(time, value) {
+		this.times.push(time);
+		for (const p of this.pens)
+			p.values.push(value(p));
+	}
+
+	// What is older than that time goes.
+	forget(time) {
+		let gone = 0;
+		while (this.times[gone] < time)
+			gone++;
+		if (!gone)
+			return;
+		this.times.splice(0, gone);
+		this.pens.forEach((p) => p.values.splice(0, gone));
 	}
 
 	data() {
 		return [this.times, ...this.pens.map((p) => p.values)];
 	}
 
-	range() {
+	newest() {
 		const last = this.times[this.times.length - 1] || Date.now() / 1000;
-		return this.zoom || [last - WHOLE_S, last];
+		return [last - this.span, last];
+	}
+
+	range() {
+		return this.zoom || this.held || this.newest();
 	}
 
 	draw() {
 		if (!this.plot)
 			return;
+		const [min, max] = this.range();
 		this.plot.batch(() => {
 			this.plot.setData(this.data(), false);
-			const [min, max] = this.range();
-			this.own = true;
 			this.plot.setScale('x', { min, max });
-			this.own = false;
 		});
+		$('chart').dataset.from = this.plot.scales.x.min;
+		$('chart').dataset.to = this.plot.scales.x.max;
 	}
 
 	listPens() {
@@ -174,8 +205,8 @@ export class Trend {
 			width: this.width(), height: this.height(),
 			axes: [{ stroke: ink, grid }, ...axes],
 			scales: { x: { time: true } },
-			cursor: { drag: { x: true, y: false } },
-			hooks: { setScale: [(u, key) => key === 'x' && this.zoomed(u)] },
+			cursor: { drag: { x: true, y: false, setScale: false }, bind: { dblclick: () => () => this.whole() } },
+			hooks: { setSelect: [(u) => this.dragged(u)] },
 			series: [{ value: '{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}' }, ...this.pens.map((p, i) => ({
 				label: p.cell.unit ? `${p.cell.name} (${p.cell.unit})` : p.cell.name,
 				scale: `u${p.cell.unit || ''}`, stroke: COLOURS[i % COLOURS.length], width: 2,
@@ -197,30 +228,38 @@ export class Trend {
 		this.plot?.setSize({ width: this.width(), height: this.height() });
 	}
 
-	// Somebody has dragged in the chart; a double click gives the whole back.
-	zoomed(u) {
-		if (this.own || !this.plot)
+	// Somebody has dragged in the chart. The scale is ours alone, so that its own moves are never
+	// taken for somebody's.
+	dragged(u) {
+		const { left, width } = u.select;
+		if (width < 2)
 			return;
-		const { min, max } = u.scales.x, first = this.times[0], last = this.times[this.times.length - 1];
-		this.zoom = min <= first && max >= last ? null : [min, max];
+		this.zoom = [u.posToVal(left, 'x'), u.posToVal(left + width, 'x')];
+		u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+		this.draw();
 	}
 
+	// While it follows, more or less of the newest; else about the middle of what is shown.
 	scale(by) {
-		const [min, max] = this.range(), middle = this.zoom ? (min + max) / 2 : max;
-		const half = (max - min) / 2 * by;
-		this.zoom = [Math.max(middle - half * (this.zoom ? 1 : 2), this.times[0] ?? min), middle + (this.zoom ? half : 0)];
+		const [min, max] = this.range(), middle = (min + max) / 2, half = (max - min) / 2 * by;
+		if (this.zoom || this.held)
+			this.zoom = [middle - half, middle + half];
+		else
+			this.span = Math.min(KEPT_S, Math.max(SPAN_MIN_S, this.span * by));
 		this.draw();
 	}
 
 	whole() {
 		this.zoom = null;
+		this.span = WHOLE_S;
 		this.draw();
 	}
 
 	pause(paused) {
-		this.paused = paused;
+		this.held = paused ? this.held || this.newest() : null;
 		$('trend-pause').setAttribute('aria-pressed', String(paused));
 		$('trend-pause').textContent = paused ? 'Go on' : 'Pause';
+		this.draw();
 	}
 
 	csv() {

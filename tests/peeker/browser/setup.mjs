@@ -92,7 +92,16 @@ export async function startEngine(table) {
 
 // A viewer; its address in .url and its port in .port, which the next one can be given.
 export async function startViewer(port = 0, ...args) {
-	const viewer = run('peeker/peeker', '--web', `127.0.0.1:${port}`, ...args, uri);
+	return viewerOf('peeker/peeker', '--web', `127.0.0.1:${port}`, ...args, uri);
+}
+
+// One with a cell in every state, and a sampler that has looked once.
+export async function startHung() {
+	return viewerOf('tests/peeker/peeker-golden', '--web', '127.0.0.1:0', 'test://hung');
+}
+
+async function viewerOf(program, ...args) {
+	const viewer = run(program, ...args);
 	if (!await within(() => /http:\S+/.test(viewer.said), 20000))
 		throw new Error(`the viewer does not start: ${viewer.said}`);
 	viewer.url = viewer.said.match(/http:\S+/)[0];
@@ -122,6 +131,14 @@ groups:
     owner: operator
     cells:
       - {name: brake, type: f64, unit: kN}
+  - name: aside
+    owner: engine
+    cells:
+      - {name: x, type: f64}
+      - {name: y, type: f64}
+      - {name: z, type: f64}
+      - {name: away, type: f64}
+      - {name: token, type: f64}
 ${extra}`);
 	return path;
 }
@@ -138,6 +155,7 @@ export async function openBrowser() {
 	return chromium.launch({
 		executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
 		args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
+		ignoreDefaultArgs: ['--disable-back-forward-cache'], // pages are kept, as people's browsers do
 	});
 }
 
@@ -147,7 +165,7 @@ export async function openPage(browser, url, options = {}) {
 	const page = await context.newPage();
 	page.faults = [];
 	page.foreign = [];
-	page.on('console', (m) => m.type() === 'error' && page.faults.push(m.text()));
+	page.on('console', (m) => m.type() === 'error' && page.faults.push(`${m.text()} ${m.location().url}`));
 	page.on('pageerror', (e) => page.faults.push(e.message));
 	page.on('request', (r) => {
 		const at = new URL(r.url());
@@ -157,6 +175,13 @@ export async function openPage(browser, url, options = {}) {
 	await page.goto(url);
 	await page.waitForSelector('.card, #token:not([hidden])', { timeout: patience });
 	return page;
+}
+
+// Every page is closed by this: no error in its console, and no request to anybody else.
+export async function closePage(page, what, allowed = /$^/) {
+	const faults = page.faults.filter((text) => !allowed.test(text));
+	check(`${what}: no error in the console, nobody else was asked`, faults.length + page.foreign.length === 0, [faults, page.foreign]);
+	await page.context().close();
 }
 
 export const figure = async (page, cell) =>
