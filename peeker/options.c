@@ -14,8 +14,8 @@
 static const char help[] =
 	"peeker: see into an engine, read only: is it running, and are the numbers right?\n\n"
 	"usage: peeker [OPTION]… [URI] [GLOB]…\n\n"
-	"URI is shm://NAME, rdma://HOST[:PORT], udp://HOST[:PORT] (keys: $DSM_KEYS), or a bare NAME\n"
-	"or HOST for the best transport that works (default: $DSM_URI, else rig).\n"
+	"URI is shm://NAME, rdma://HOST[:PORT], udp://HOST[:PORT], or a bare NAME or\n"
+	"HOST (keys: $DSM_KEYS) for the best transport that works (default: $DSM_URI, else rig).\n"
 	"GLOB: only the cells that match one.\n\n"
 	"  -i, --interval S        look every S seconds (0.2)\n"
 	"      --filter TEXT       show cells whose name has TEXT in it, or matches a glob\n"
