@@ -147,7 +147,8 @@ static void back_off(struct dsm *dsm)
 
 static bool is_near(const struct dsm *dsm)
 {
-	return dsm->inproc || strcmp(dsm->uri.scheme, "shm") == 0;
+	const struct transport_ops *named = transport_find(dsm->uri.scheme);
+	return dsm->inproc || (named && named->near);
 }
 
 /* A path that needs long for an attach needs as long for the next one. The caller's own loop is not

@@ -33,6 +33,9 @@
 #define DSM_GROUPS_LIMIT 1000000u
 #define DSM_CELLS_LIMIT 1000000u
 
+#define LAYOUT_AT(type, field, offset) \
+	static_assert(offsetof(struct type, field) == (offset), #type "." #field)
+
 /* First page of the header piece. Written by the engine only. `layout_version` is published
  * last (release): who reads it with acquire and finds his own sees all that is not atomic. */
 struct region_header {
@@ -61,8 +64,18 @@ struct region_header {
 };
 enum region_state { REGION_RUNNING = 1, REGION_ENDED = 2 };
 static_assert(sizeof(struct region_header) == 192, "region header");
-static_assert(offsetof(struct region_header, layout_version) == 8, "layout version");
-static_assert(offsetof(struct region_header, heartbeat) == 128, "heartbeat has its own line");
+LAYOUT_AT(region_header, magic, 0); LAYOUT_AT(region_header, layout_version, 8);
+LAYOUT_AT(region_header, header_bytes, 12); LAYOUT_AT(region_header, layout_hash, 16);
+LAYOUT_AT(region_header, generation, 24); LAYOUT_AT(region_header, directory_offset, 32);
+LAYOUT_AT(region_header, directory_bytes, 40); LAYOUT_AT(region_header, banks_offset, 48);
+LAYOUT_AT(region_header, region_bytes, 56); LAYOUT_AT(region_header, owner_count, 64);
+LAYOUT_AT(region_header, group_count, 68); LAYOUT_AT(region_header, cell_count, 72);
+LAYOUT_AT(region_header, owners_offset, 76); LAYOUT_AT(region_header, notify_offset, 80);
+LAYOUT_AT(region_header, counters_offset, 84); LAYOUT_AT(region_header, waiters_bytes, 88);
+LAYOUT_AT(region_header, engine_pid, 92); LAYOUT_AT(region_header, engine_uid, 96);
+LAYOUT_AT(region_header, tick_ms, 100); LAYOUT_AT(region_header, lease_ms, 104);
+LAYOUT_AT(region_header, started_ns, 112); LAYOUT_AT(region_header, heartbeat, 128);
+LAYOUT_AT(region_header, state, 136);
 
 /* Bit of an owner line's epoch: the generation ends, and the grant with it. */
 #define DSM_GRANT_ENDED 0x80000000u
@@ -78,6 +91,9 @@ struct owner_line {
 	uint8_t pad[32];
 };
 static_assert(sizeof(struct owner_line) == 64, "owner line");
+LAYOUT_AT(owner_line, bank_state, 0); LAYOUT_AT(owner_line, epoch, 8);
+LAYOUT_AT(owner_line, pid, 12); LAYOUT_AT(owner_line, first_seq, 16);
+LAYOUT_AT(owner_line, takeovers, 24);
 
 /* ---- directory: immutable within a generation (sealed), validated once by the client ---- */
 struct directory {
@@ -92,6 +108,12 @@ struct directory {
 	uint8_t pad1[8];
 };
 static_assert(sizeof(struct directory) == 64, "directory");
+LAYOUT_AT(directory, magic, 0); LAYOUT_AT(directory, owner_count, 8);
+LAYOUT_AT(directory, group_count, 12); LAYOUT_AT(directory, cell_count, 16);
+LAYOUT_AT(directory, owners_offset, 24); LAYOUT_AT(directory, groups_offset, 28);
+LAYOUT_AT(directory, cells_offset, 32); LAYOUT_AT(directory, index_offset, 36);
+LAYOUT_AT(directory, index_size, 40); LAYOUT_AT(directory, pool_offset, 44);
+LAYOUT_AT(directory, pool_bytes, 48); LAYOUT_AT(directory, region_name, 52);
 
 enum owner_flags { OWNER_NETWORK = 1 };
 struct directory_owner {
@@ -103,6 +125,10 @@ struct directory_owner {
 	uint8_t pad[28];
 };
 static_assert(sizeof(struct directory_owner) == 64, "directory owner");
+LAYOUT_AT(directory_owner, name, 0); LAYOUT_AT(directory_owner, flags, 4);
+LAYOUT_AT(directory_owner, first_group, 8); LAYOUT_AT(directory_owner, group_count, 12);
+LAYOUT_AT(directory_owner, bank_offset, 16); LAYOUT_AT(directory_owner, bank_bytes, 24);
+LAYOUT_AT(directory_owner, waiters_offset, 32);
 
 struct directory_group {
 	uint32_t name, description;
@@ -117,7 +143,12 @@ struct directory_group {
 	uint64_t pulse_offset;      /* in the bank: DSM_PULSE_BYTES before the ring */
 };
 static_assert(sizeof(struct directory_group) == 64, "directory group");
-static_assert(offsetof(struct directory_group, pulse_offset) == 56, "pulse offset");
+LAYOUT_AT(directory_group, name, 0); LAYOUT_AT(directory_group, description, 4);
+LAYOUT_AT(directory_group, owner, 8); LAYOUT_AT(directory_group, first_cell, 12);
+LAYOUT_AT(directory_group, cell_count, 16); LAYOUT_AT(directory_group, slots, 20);
+LAYOUT_AT(directory_group, flags, 24); LAYOUT_AT(directory_group, max_age_ms, 28);
+LAYOUT_AT(directory_group, payload_bytes, 32); LAYOUT_AT(directory_group, slot_bytes, 40);
+LAYOUT_AT(directory_group, ring_offset, 48); LAYOUT_AT(directory_group, pulse_offset, 56);
 
 struct directory_cell {
 	uint32_t name, unit, description;
@@ -132,6 +163,12 @@ struct directory_cell {
 	uint8_t pad1[16];
 };
 static_assert(sizeof(struct directory_cell) == 64, "directory cell");
+LAYOUT_AT(directory_cell, name, 0); LAYOUT_AT(directory_cell, unit, 4);
+LAYOUT_AT(directory_cell, description, 8); LAYOUT_AT(directory_cell, group, 12);
+LAYOUT_AT(directory_cell, offset_lo, 16); LAYOUT_AT(directory_cell, capacity, 20);
+LAYOUT_AT(directory_cell, type, 24); LAYOUT_AT(directory_cell, flags, 25);
+LAYOUT_AT(directory_cell, precision, 26); LAYOUT_AT(directory_cell, alarm, 28);
+LAYOUT_AT(directory_cell, min, 32); LAYOUT_AT(directory_cell, max, 40);
 
 /* ---- bank: its header, then each group's pulse word and ring ----
  * A pulse is the last word of the line before its ring: one READ of a network fetches both, and
@@ -150,6 +187,10 @@ struct bank_header {
 	uint8_t pad2[56];
 };
 static_assert(sizeof(struct bank_header) == 192, "bank header");
+LAYOUT_AT(bank_header, magic, 0); LAYOUT_AT(bank_header, owner, 8);
+LAYOUT_AT(bank_header, bank_epoch, 12); LAYOUT_AT(bank_header, generation, 16);
+LAYOUT_AT(bank_header, step_complete, 64); LAYOUT_AT(bank_header, step_check, 72);
+LAYOUT_AT(bank_header, owner_tick, 128);
 
 struct slot {
 	_Atomic uint64_t seq;       /* 0 = invalid or never written */
@@ -160,7 +201,8 @@ struct slot {
 	_Atomic uint64_t payload[]; /* payload_bytes / 8 words, then zeros up to slot_bytes */
 };
 static_assert(sizeof(struct slot) == DSM_SLOT_HEADER, "slot header");
-static_assert(offsetof(struct slot, payload) == 40, "slot payload");
+LAYOUT_AT(slot, seq, 0); LAYOUT_AT(slot, epoch_length, 8); LAYOUT_AT(slot, time, 16);
+LAYOUT_AT(slot, step, 24); LAYOUT_AT(slot, check, 32); LAYOUT_AT(slot, payload, 40);
 static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "plain atomics");
 
 static inline uint64_t round_up(uint64_t n, uint64_t to)

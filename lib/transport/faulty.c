@@ -160,7 +160,7 @@ static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_f
 	.step_complete = f_step_complete, .wait = f_wait, .borrow = f_borrow, \
 	.borrow_end = f_borrow_end, .granted = f_granted, .publish = f_publish, \
 	.complete = f_complete, .loan = f_loan, .loan_end = f_loan_end }
-static const struct transport_ops faulty_tables[] = { FAULTY("shm",), FAULTY("rdma",),
+static const struct transport_ops faulty_tables[] = { FAULTY("shm", .near = true,), FAULTY("rdma",),
 	FAULTY("udp", .subscribe = f_subscribe, .unsubscribe = f_unsubscribe, .listen = f_listen, .take = f_take,) };
 
 static int setting(struct faulty *f, const char *key, const char *text)

@@ -144,6 +144,7 @@ const struct transport_ops transport_shm = {
 	.size = sizeof(struct transport_ops),
 	.scheme = "shm",
 	.attach_ms = 2000,
+	.near = true,
 	.connect = shm_connect,
 	.close = shm_close,
 	.fd = shm_fd,

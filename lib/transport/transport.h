@@ -54,6 +54,7 @@ struct transport_ops {
 	size_t size;                /* of this table, so that it can grow */
 	const char *scheme;         /* "shm" */
 	uint32_t attach_ms;         /* time for an attach, if its caller does not say */
+	bool near;                  /* of this machine: an engine answers at once or not at all */
 
 	/* -- connection: slow, or the owner before the handle is shared -- */
 	/* One try to reach the engine's control channel; blocks at most timeout_ms. -ENOENT,

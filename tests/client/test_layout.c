@@ -89,6 +89,27 @@ Test(layout, a_pulse_has_the_line_before_its_ring_for_itself)
 	dsm_table_free(&table);
 }
 
+/* Numbers that a field of another place or size would show. */
+Test(layout, header_owner_line_and_bank_as_in_version_2)
+{
+	struct { struct region_header header; struct owner_line line; struct bank_header bank; } all = {
+		.header = { .magic = DSM_REGION_MAGIC, .layout_version = 2, .header_bytes = 0x03020100,
+			.layout_hash = 0x1716151413121110, .generation = 0x1f1e1d1c1b1a1918,
+			.directory_offset = 0x2726252423222120, .directory_bytes = 0x2f2e2d2c2b2a2928,
+			.banks_offset = 0x3736353433323130, .region_bytes = 0x3f3e3d3c3b3a3938, .owner_count = 0x43424140,
+			.group_count = 0x47464544, .cell_count = 0x4b4a4948, .owners_offset = 0x4f4e4d4c,
+			.notify_offset = 0x53525150, .counters_offset = 0x57565554, .waiters_bytes = 0x5b5a5958,
+			.engine_pid = 0x5f5e5d5c, .engine_uid = 0x63626160, .tick_ms = 0x67666564, .lease_ms = 0x6b6a6968,
+			.started_ns = 0x7776757473727170, .heartbeat = 0x8786858483828180, .state = 0x8b8a8988 },
+		.line = { .bank_state = 0x9796959493929190, .epoch = 0x9b9a9998, .pid = 0x9f9e9d9c,
+			.first_seq = 0xa7a6a5a4a3a2a1a0, .takeovers = 0xafaeadacabaaa9a8 },
+		.bank = { .magic = DSM_BANK_MAGIC, .owner = 0xb3b2b1b0, .bank_epoch = 0xb7b6b5b4,
+			.generation = 0xbfbebdbcbbbab9b8, .step_complete = 0xc7c6c5c4c3c2c1c0,
+			.step_check = 0xcfcecdcccbcac9c8, .owner_tick = 0xd7d6d5d4d3d2d1d0 },
+	};
+	compare("header-v2.bin", &all, sizeof(all));
+}
+
 /* A ring of two slots set up by hand. */
 struct hand {
 	_Alignas(64) unsigned char slots[2 * 128];
