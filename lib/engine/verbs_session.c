@@ -55,14 +55,19 @@ static void side_completion(void *context, const struct ibv_wc *wc)
 	}
 }
 
+/* By any of its pairs. A device that goes away flushes everything. */
+static bool has_violated(const struct remote *r)
+{
+	return !r->device->gone && (r->violated || r->ep.refused);
+}
+
 static int violation(struct remote *r)
 {
 	struct dsm_engine *e = r->session.engine;
 	uint64_t now = clock_now(e->clock);
 	region_count(e->region, COUNTER_PROTECTION_ERRORS, 1);
 	if (now - e->verbs->accused_ns > VERBS_ACCUSE_NS) /* the counter has them all */
-		engine_log(e, "rdma: client %s (%s) was cut off: its read or write connection reached where "
-			"it may not", r->address, r->session.program);
+		engine_log(e, "rdma: client %s (%s) was cut off: it reached where it may not", r->address, r->session.program);
 	e->verbs->accused_ns = now;
 	return -EACCES;
 }
@@ -71,7 +76,7 @@ static int remote_receive(struct session *s, void *message, size_t room)
 {
 	struct remote *r = of(s);
 	int rc = remote_hear(r, message, room);
-	if (r->violated)
+	if (has_violated(r))
 		return violation(r);
 	if (rc == -EBADMSG || rc == -EMSGSIZE)
 		region_count(s->engine->region, COUNTER_BAD_MESSAGES, 1);
@@ -187,8 +192,10 @@ static int remote_tick(struct session *s, uint64_t now)
 {
 	struct remote *r = of(s);
 	int rc = endpoint_flush(&r->ep);
-	if (rc || r->violated)
-		return rc ? rc : violation(r);
+	if (has_violated(r))
+		return violation(r);
+	if (rc)
+		return rc;
 	if (remote_dawdles(r, now))
 		return -ETIMEDOUT;
 	if (now - r->ticked_ns > s->engine->options.lease_ms * UINT64_C(500000))

@@ -109,6 +109,8 @@ static void completed(struct endpoint *ep, const struct ibv_wc *wc)
 		if (ep->other)
 			ep->other(ep->context, wc);
 	} else if (wc->status != IBV_WC_SUCCESS) {
+		/* a pair that is left alone fails by its own SEND, which comes first, or by what its peer did */
+		ep->refused |= !ep->broken && (wc->wr_id & RECV_BIT);
 		lost(ep, rc_wc_error(wc->status) == -ETIMEDOUT ? -ETIMEDOUT : -ECONNRESET);
 	} else if (!(wc->wr_id & RECV_BIT)) {
 		ep->sends_free |= (uint64_t)1 << (i % ENDPOINT_SENDS);

@@ -26,6 +26,7 @@ struct endpoint {
 	uint32_t arrived[ENDPOINT_RECVS], arrived_bytes[ENDPOINT_RECVS]; /* RECVs not yet taken */
 	uint32_t arrived_head, arrived_count;
 	int broken;                 /* negative errno once the connection is gone */
+	bool refused;               /* it went because this side's device refused what the peer wanted */
 	void (*other)(void *context, const struct ibv_wc *wc);
 	void *context;
 };

@@ -131,8 +131,6 @@ static void pair_close(struct verbs_pair *pair)
 	pair->id = NULL;
 }
 
-static int cm_events(struct transport_conn *conn);
-
 /* Everything of the device, in this order: pairs, so that nothing arrives any more; then what they
  * worked on. What was read stays. */
 static void release(struct transport_conn *conn)
@@ -140,7 +138,7 @@ static void release(struct transport_conn *conn)
 	if (conn->released)
 		return;
 	conn->released = true;
-	for (int i = 0; i < EVENTS_A_PASS && cm_events(conn); i++)
+	for (int i = 0; i < EVENTS_A_PASS && verbs_cm_events(conn); i++)
 		; /* one of them may be the device's removal */
 	pair_close(&conn->control);
 	pair_close(&conn->read.pair);
@@ -171,7 +169,7 @@ static bool may_release(struct transport_conn *conn)
 	uint64_t now = clock_now(&clock_system);
 	if (!conn->trouble_ns)
 		conn->trouble_ns = now;
-	cm_events(conn); /* among them the device's removal, which does not wait for a port */
+	verbs_cm_events(conn); /* among them the device's removal, which does not wait for a port */
 	return conn->removed || rc_may_speak(conn->verbs, conn->port, now, &conn->trouble_ns);
 }
 
@@ -256,7 +254,7 @@ static int verbs_send(struct transport_conn *conn, const void *message, size_t b
 
 /* What the CM has to say. The end of the write pair alone is the fence of a takeover, and the
  * session goes on. */
-static int cm_events(struct transport_conn *conn)
+int verbs_cm_events(struct transport_conn *conn)
 {
 	struct rdma_cm_id *id;
 	int rc;
@@ -298,7 +296,7 @@ static int is_lost(struct transport_conn *conn)
 {
 	int lost = atomic_load_explicit(&conn->broken, memory_order_relaxed);
 	if (!lost)
-		lost = cm_events(conn);
+		lost = verbs_cm_events(conn);
 	return !lost && write_is_lost(conn) ? -ECONNRESET : lost;
 }
 

@@ -154,6 +154,9 @@ static inline void verbs_leave(struct transport_conn *conn)
 	atomic_store_explicit(&conn->in_use, 0, memory_order_release);
 }
 
+/* What the CM has to say of this connection: 0, or why it is lost. control_lock held, or as verbs_auth.c. */
+int verbs_cm_events(struct transport_conn *conn);
+
 /* ---- verbs_auth.c: control_lock held, or the connection is nobody else's yet ---- */
 /* The key that is shown, and what is said of it in the request. */
 struct verbs_dial { struct transport_secret secret; struct verbs_request request; struct verbs_reply reply; };

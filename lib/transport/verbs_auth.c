@@ -24,10 +24,12 @@ static int agreed(const struct verbs_dial *dial)
 static int hear(struct transport_conn *conn, unsigned char *message, size_t room)
 {
 	for (;;) {
+		int lost = verbs_cm_events(conn); /* before what the engine said last is looked for */
 		int n = endpoint_recv(&conn->endpoint, message, room);
 		if (n > 0)
 			return n;
-		if (n == -ECONNRESET || n == -ETIMEDOUT)
+		n = n == -EAGAIN && lost ? lost : n;
+		if (n == -ECONNRESET || n == -ETIMEDOUT || lost)
 			return dsm__fail(-ECONNRESET, "rdma: the engine closed the connection during the "
 				"handshake: it has another key of that id, or the key was just taken away");
 		if (n != -EAGAIN)
@@ -35,7 +37,7 @@ static int hear(struct transport_conn *conn, unsigned char *message, size_t room
 		uint64_t now = clock_now(&clock_system);
 		if (now >= conn->deadline)
 			return dsm__fail(-ETIMEDOUT, "rdma: the engine does not answer the handshake");
-		struct pollfd p = { endpoint_fd(&conn->endpoint), POLLIN, 0 };
+		struct pollfd p = { conn->epoll, POLLIN, 0 };
 		poll(&p, 1, 20);
 	}
 }

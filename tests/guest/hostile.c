@@ -7,13 +7,16 @@
 #include "hostile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define OWNERS 4
+#define CALM_US 1500000 /* before the first attack */
 
 const char *host;
 struct dsm_engine *engine;
@@ -23,6 +26,7 @@ static struct dsm_cell cells[3], own;
 static unsigned passed, failed;
 static const char *const roles[] = { "read", "owner:far", "owner:rival", "owner:near", "owner:engine" };
 static struct raw_key own_keys[sizeof(roles) / sizeof(roles[0])];
+static char key_path[64], lines[sizeof(roles) / sizeof(roles[0])][128];
 
 bool check(bool good, const char *format, ...)
 {
@@ -69,19 +73,28 @@ static int make_table(struct dsm_table **out)
 	return rc;
 }
 
-/* The engine and the honest reader have them of the environment. */
+bool write_keys(const char *without)
+{
+	int fd = open(key_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	for (size_t i = 0; fd >= 0 && i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (strcmp(roles[i], without))
+			dprintf(fd, "%s\n", lines[i]);
+	return fd >= 0 && close(fd) == 0;
+}
+
+/* The engine has them of a file, the honest of the environment. */
 static bool make_keys(void)
 {
-	char text[DSM_KEY_TEXT], all[600] = "";
+	char text[DSM_KEY_TEXT];
+	snprintf(key_path, sizeof(key_path), "/tmp/hostile-%d.keys", (int)getpid());
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
 		struct raw_key *k = &own_keys[i];
 		if (dsm_key_new(KEY_BYTES, text, sizeof(text)) || key_parse(text, strlen(text), KEY_BYTES, k->psk) ||
 		    key_id(k->psk, KEY_BYTES, k->id))
 			return false;
-		size_t n = strlen(all);
-		snprintf(all + n, sizeof(all) - n, "%s label-%zu %s;", roles[i], i, text);
+		snprintf(lines[i], sizeof(lines[i]), "%s label-%zu %s", roles[i], i, text);
 	}
-	return setenv("DSM_KEYS", all, 1) == 0;
+	return write_keys("") && setenv("DSM_KEYS", lines[0], 1) == 0;
 }
 
 const struct raw_key *key_for(const char *owner)
@@ -104,6 +117,7 @@ static bool begin(void)
 	o.log = take_line;
 	o.max_clients = HOSTILE_CLIENTS;
 	o.lease_ms = 5000; /* by hand nobody beats */
+	o.keys = key_path;
 	own_groups.owner = "engine";
 	int rc = make_keys() ? make_table(&table) : -EIO;
 	if (rc == 0)
@@ -120,7 +134,7 @@ static bool begin(void)
 	static const char *const names[] = { "gengine.v", "gfar.v", "gnear.v" };
 	for (unsigned i = 0; rc == 0 && i < 3; i++)
 		rc = dsm_cell(honest, names[i], &cells[i]);
-	return check(rc == 0, "no engine: %s", dsm_error());
+	return check(rc == 0, "no engine: %s", dsm_error()) && watch_begin(uri);
 }
 
 struct wanted { const char *name; uint64_t value; };
@@ -155,6 +169,7 @@ void all_is_well(const char *after)
 	struct dsm_sample s = { 0 };
 	n++;
 	struct dsm_value v = { .type = DSM_U64, .len = 1, .u64 = n };
+	atomic_store(&written, n);
 	int rc = dsm_write(writer, own, &v);
 	for (int i = 0; rc == 0 && i < 200 && (rc = dsm_read(honest, cells[0], &s)) == 0; i++) {
 		if (s.value.u64 == n)
@@ -194,15 +209,20 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (begin()) {
 		all_is_well("the start");
+		usleep(CALM_US);
+		watch_attacks();
 		keys_attacks();
+		fake_engines();
 		reach_attacks();
 		crowd_attacks();
+		watch_end();
 		check(counter("network_errors") == 0, "the engine met %llu errors of the device",
 			(unsigned long long)counter("network_errors"));
 	}
 	dsm_detach(&honest);
 	dsm_detach(&writer);
 	check(dsm_engine_close(&engine) == 0, "%s", dsm_error());
+	unlink(key_path);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;
 }

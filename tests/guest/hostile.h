@@ -33,6 +33,7 @@ struct raw {
 	struct verbs_request request;
 	struct verbs_reply reply;
 	struct verbs_auth auth;
+	uint32_t proof_for;         /* added to the queue pair's number in a proof */
 	struct side side[2];        /* read, write */
 	struct ibv_wc wc;           /* last completion of other work on the control pair */
 	bool has_wc;
@@ -62,6 +63,10 @@ int raw_join(struct raw *r, enum verbs_kind kind, uint32_t session, const uint8_
 /* One piece of work; its completion's status. Data is at r->buffer.at. */
 enum ibv_wc_status raw_work(struct raw *r, enum verbs_kind kind, enum ibv_wr_opcode opcode,
 	uint64_t addr, uint32_t rkey, uint32_t bytes);
+/* Asks for a connection with this private data, and does not wait. */
+int raw_ask(struct raw *r, const void *data, uint8_t bytes);
+/* And waits: the status of the engine's REJ, 0 accepted. */
+int raw_junk(struct raw *r, const void *data, uint8_t bytes);
 /* True once the engine has cut the connection off. */
 bool raw_cut(struct raw *r, unsigned ms);
 
@@ -74,6 +79,8 @@ extern struct raw raw, other;
 extern struct dsm_engine *engine;
 /* The key that fits a role; "" = a reader. */
 const struct raw_key *key_for(const char *owner);
+/* The engine's key file, without that role's. */
+bool write_keys(const char *without);
 /* A control pair with its handshake, HELLO, MAP of all three banks. */
 bool greet(struct raw *r, const char *owner, uint32_t flags);
 bool greet_and_join(struct raw *r, const char *owner, uint32_t flags, enum verbs_kind kind);
@@ -84,8 +91,15 @@ bool counts(const char *name, uint64_t more_than);
 /* The honest one reads what the engine writes now. */
 void all_is_well(const char *after);
 
+/* Somebody else, who reads all the time: are the values right, and how long does it take? */
+bool watch_begin(const char *uri);
+void watch_attacks(void);           /* until here it was calm */
+void watch_end(void);
+extern _Atomic uint64_t written;    /* the newest value of gengine.v, before it is written */
+
 /* ---- attacks ---- */
 void keys_attacks(void);            /* hostile_keys.c */
+void fake_engines(void);            /* hostile_fake.c */
 void reach_attacks(void);           /* hostile_reach.c */
 void crowd_attacks(void);           /* hostile_crowd.c */
 

@@ -10,13 +10,24 @@
 #define CROWD 40
 static struct raw many[CROWD];
 
+/* One who is not through: says nothing, or AUTH1 and no more, or shows his key and then says nothing. */
+static int half_open(struct raw *r, unsigned how)
+{
+	unsigned char out[VERBS_AUTH_BYTES];
+	const struct raw_key *key = key_for("");
+	int rc = how == 2 ? raw_connect(r, key) : raw_dial(r, key);
+	if (rc == 0 && how == 1)
+		rc = verbs_auth_call(&r->auth, key->psk, &r->request, &r->reply, out);
+	return rc || how != 1 ? rc : endpoint_send(&r->ep, out, sizeof(out));
+}
+
 /* How many places strangers get; UINT32_MAX: connecting took so long that the first were gone. */
 static unsigned strangers(int *rc)
 {
 	unsigned in = 0;
 	uint64_t begin_ms = now_ms();
 	*rc = 0;
-	while (in < CROWD && (*rc = raw_connect(&many[in], key_for(""))) == 0)
+	while (in < CROWD && (*rc = half_open(&many[in], in % 3)) == 0)
 		in++;
 	return now_ms() - begin_ms < 4500 ? in : UINT32_MAX;
 }
@@ -31,6 +42,7 @@ static void crowd(void)
 {
 	int rc = 0;
 	unsigned in = UINT32_MAX;
+	uint64_t full = counter("refused_full"), late = counter("refused_key");
 	for (int turn = 0; turn < 3 && in == UINT32_MAX; turn++) {
 		disperse();
 		usleep(300000);
@@ -40,9 +52,13 @@ static void crowd(void)
 		printf("this machine is too slow for a crowd\n");
 	else
 		check(rc == -EBUSY && in >= HOSTILE_CLIENTS / 4 && in <= HOSTILE_CLIENTS / 2 + 1,
-			"%u strangers who say nothing have places (%d %s)", in, rc, dsm_error());
+			"%u half-open handshakes have places (%d %s)", in, rc, dsm_error());
+	check(counts("refused_full", full), "who found no place was not counted");
 	all_is_well("a crowd of strangers");
 	check(raw_cut(&many[0], 9000), "who says nothing keeps his place");
+	check(raw_cut(&many[1], CUT_MS), "who says AUTH1 and no more keeps his place");
+	check(raw_cut(&many[2], CUT_MS), "who says no HELLO keeps his place");
+	check(counts("refused_key", late + 1), "handshakes that were not ended were not counted");
 	disperse();
 	bool good = false;
 	for (int i = 0; i < 50 && !good; i++) {
@@ -106,9 +122,134 @@ static void never_reads(void)
 	all_is_well("one who never reads");
 }
 
+/* Requests for connections that are none. */
+static void junk(void)
+{
+	static const struct { const char *what; uint8_t at, value; int status; const char *counter; } parts[] = {
+		{ "another magic", 0, 'X', -EBADMSG, "bad_messages" },
+		{ "another version", 4, 9, -EPROTONOSUPPORT, "refused_version" },
+		{ "no such kind", 6, 7, -EBADMSG, "bad_messages" },
+		{ "a session where none is", 8, 1, -EBADMSG, "bad_messages" },
+		{ "impossible credits", 12, 1, -EBADMSG, "bad_messages" },
+		{ "credits without end", 15, 255, -EBADMSG, "bad_messages" },
+	};
+	unsigned char good[VERBS_REQUEST_BYTES], bytes[56];
+	struct verbs_request q = { .kind = VERBS_CONTROL, .credits = ENDPOINT_RECVS };
+	memcpy(q.key_id, key_for("")->id, KEY_ID_BYTES);
+	verbs_put_request(good, &q);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		uint64_t before = counter(parts[i].counter);
+		memcpy(bytes, good, sizeof(good));
+		bytes[parts[i].at] = parts[i].value;
+		int rc = raw_junk(&raw, bytes, sizeof(good));
+		check(rc == parts[i].status, "private data with %s: %d", parts[i].what, rc);
+		check(counts(parts[i].counter, before), "private data with %s was not counted", parts[i].what);
+		raw_close(&raw);
+	}
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(i * 37 + 11);
+	for (uint8_t n = 0; n <= sizeof(bytes); n = (uint8_t)(n + 28)) {
+		int rc = raw_junk(&raw, bytes, n);
+		check(rc == -EBADMSG, "%u bytes of junk: %d", n, rc);
+		raw_close(&raw);
+	}
+	all_is_well("junk in private data");
+}
+
+#define FLOOD 40
+
+/* Connections asked for with keys that are none, and with a right one but given up at once. */
+static void flood(void)
+{
+	unsigned char good[VERBS_REQUEST_BYTES];
+	struct raw_key wrong = *key_for("");
+	struct verbs_request q = { .kind = VERBS_CONTROL, .credits = ENDPOINT_RECVS };
+	uint64_t before = counter("refused_key"), sessions = 0;
+	unsigned refused = 0;
+	memcpy(q.key_id, wrong.id, KEY_ID_BYTES);
+	verbs_put_request(good, &q);
+	wrong.id[3] ^= 8;
+	for (unsigned i = 0; i < FLOOD; i++) {
+		refused += raw_dial(&raw, &wrong) == -EACCES;
+		raw_close(&raw);
+		raw_ask(&raw, good, sizeof(good));
+		raw_close(&raw);
+	}
+	check(refused == FLOOD, "of %u wrong keys %u were refused", FLOOD, refused);
+	check(counts("refused_key", before + FLOOD - 1), "a flood of wrong keys was not counted");
+	all_is_well("a flood of connections");
+	for (uint64_t end = now_ms() + 10000; now_ms() < end && (sessions = counter("sessions")) > 3; usleep(50000))
+		; /* the writer, the honest one and the watching one are there */
+	check(sessions == 3, "%llu sessions are left of a flood", (unsigned long long)sessions);
+	bool in = greet(&raw, "", 0);
+	check(in, "no place after a flood");
+	raw_close(&raw);
+}
+
+/* One message in frames that never ends, and one that is cut short and yet sealed. */
+static void sizes(void)
+{
+	struct verbs_frame f = { VERBS_FRAME_MAX - VERBS_FRAME_HEAD, FRAME_FIRST, 0 };
+	unsigned char message[400];
+	struct control_hello h = { .control_version = DSM_CONTROL_VERSION };
+	struct control_writer w;
+	uint64_t bad = counter("bad_messages");
+	enum ibv_wc_status status = IBV_WC_SUCCESS;
+	if (!check(raw_connect(&raw, key_for("")) == 0, "%s", dsm_error()))
+		return;
+	for (int i = 0; i < 20 && status == IBV_WC_SUCCESS; i++) {
+		verbs_put_frame(raw.buffer.at, &f);
+		f.flags = 0;
+		status = raw_work(&raw, VERBS_CONTROL, IBV_WR_SEND, 0, 0, VERBS_FRAME_MAX);
+	}
+	check(raw_cut(&raw, CUT_MS) && counts("bad_messages", bad), "a message without end is put together");
+	raw_close(&raw);
+	bad = counter("bad_messages");
+	if (!check(raw_connect(&raw, key_for("")) == 0, "%s", dsm_error()))
+		return;
+	control_begin(&w, message, sizeof(message), CONTROL_HELLO);
+	control_put_hello(&w, &h);
+	control_end(&w);
+	raw_work(&raw, VERBS_CONTROL, IBV_WR_SEND, 0, 0, (uint32_t)sealed_frame(message, CONTROL_HEAD + 4));
+	check(raw_cut(&raw, CUT_MS) && counts("bad_messages", bad), "a HELLO that was cut short is taken");
+	raw_close(&raw);
+	all_is_well("messages too long and too short");
+}
+
+/* Asks as often as it has credits for, and never looks at a completion: its queue runs over, not ours. */
+static void never_reaps(void)
+{
+	unsigned char message[CONTROL_HEAD];
+	struct control_writer w;
+	int rc = 0;
+	if (!greet(&raw, "", 0))
+		return;
+	control_begin(&w, message, sizeof(message), CONTROL_CLIENTS);
+	control_end(&w);
+	for (unsigned i = 0; i < 24 && rc == 0; i++) {
+		/* each from a place of its own: none is known to have left */
+		unsigned char *at = raw.buffer.at + 1024 + 128 * i;
+		size_t bytes = sealed_frame(message, sizeof(message));
+		memcpy(at, raw.buffer.at, bytes);
+		struct ibv_sge sge = { (uintptr_t)at, (uint32_t)bytes, raw.buffer.mr->lkey };
+		struct ibv_send_wr wr = { .wr_id = 7, .sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND,
+			.send_flags = IBV_SEND_SOLICITED }, *bad;
+		rc = ibv_post_send(raw.qp, &wr, &bad);
+	}
+	check(rc == 0, "cannot post without reaping: %d", rc);
+	for (int i = 0; i < 3; i++)
+		all_is_well("one who never reaps");
+	raw_close(&raw);
+	all_is_well("one who never reaped and is gone");
+}
+
 void crowd_attacks(void)
 {
+	junk();
+	sizes();
 	rubbish();
 	never_reads();
+	never_reaps();
 	crowd();
+	flood();
 }

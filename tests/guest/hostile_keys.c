@@ -171,6 +171,32 @@ static void roles_of_keys(void)
 	all_is_well("roles of keys");
 }
 
+/* A key is taken away: who has it goes at once, also in the middle of a handshake, nobody else does. */
+static void a_key_goes(void)
+{
+	static struct raw half;
+	uint64_t before = counter("refused_key");
+	if (!greet(&raw, "far", 0))
+		return;
+	check(raw_dial(&half, key_for("far")) == 0, "%s", dsm_error());
+	check(write_keys("owner:far") && dsm_engine_reload_keys(engine) == 0, "reload: %s", dsm_error());
+	check(raw_cut(&half, CUT_MS), "half a handshake goes on without its key");
+	raw_close(&half);
+	check(raw_work(&raw, VERBS_CONTROL, IBV_WR_RDMA_READ, raw.keys.base_addr, raw.keys.base_rkey, 64) !=
+		IBV_WC_SUCCESS, "READ is served after the key has gone");
+	check(raw_cut(&raw, CUT_MS), "a session goes on without its key");
+	check(counts("refused_key", before + 1), "sessions whose key has gone were not counted");
+	raw_close(&raw);
+	check(dial(key_for("far")) == -EACCES, "a key that was taken away lets in");
+	raw_close(&raw);
+	check(raw_work(&other, VERBS_CONTROL, IBV_WR_RDMA_READ, known.base_addr, known.base_rkey, 64) ==
+		IBV_WC_SUCCESS, "another's session has ended with that key");
+	all_is_well("a key that goes");
+	check(write_keys("") && dsm_engine_reload_keys(engine) == 0, "reload: %s", dsm_error());
+	check(greet(&raw, "far", 0), "a key that is back lets nobody in");
+	raw_close(&raw);
+}
+
 void keys_attacks(void)
 {
 	if (!greet(&other, "", 0))
@@ -182,6 +208,7 @@ void keys_attacks(void)
 		one_wrong_message(&wrong_messages[i]);
 	seals();
 	roles_of_keys();
+	a_key_goes();
 	/* and the one that did all of it may read */
 	check(raw_work(&other, VERBS_CONTROL, IBV_WR_RDMA_READ, known.base_addr, known.base_rkey, 64) ==
 		IBV_WC_SUCCESS, "READ of the header was refused after HELLO");

@@ -82,6 +82,49 @@ int raw_connect(struct raw *r, const struct raw_key *key)
 	return rc ? rc : endpoint_send(&r->ep, out, bytes);
 }
 
+/* Waits for the next event of the CM. */
+static struct rdma_cm_event *next_event(struct raw *r)
+{
+	struct rdma_cm_event *event;
+	for (uint64_t end = now_ms() + LIMIT_MS; now_ms() < end; usleep(1000))
+		if (rdma_get_cm_event(r->channel, &event) == 0)
+			return event;
+	return NULL;
+}
+
+int raw_ask(struct raw *r, const void *data, uint8_t bytes)
+{
+	memset(r, 0, sizeof(*r));
+	int rc = rc_channel(&r->channel);
+	if (rc == 0)
+		rc = rc_resolve(r->channel, host, HOSTILE_PORT, LIMIT_MS, &r->id);
+	if (rc)
+		return rc;
+	r->pd = ibv_alloc_pd(r->id->verbs);
+	rc = endpoint_init(&r->ep, r->id->verbs, r->pd, STREAM_QUEUE, 8);
+	struct rc_shape shape = { r->pd, r->ep.cq, r->ep.cq, 4, ENDPOINT_RECVS, 0, 0 };
+	if (rc == 0)
+		rc = rc_make(r->id, &shape, &r->qp);
+	struct rdma_conn_param param = { .private_data = data, .private_data_len = bytes,
+		.responder_resources = 1, .initiator_depth = 1, .retry_count = 4, .rnr_retry_count = 6 };
+	param.qp_num = rc ? 0 : r->qp->qp_num;
+	return rc ? rc : rdma_connect(r->id, &param) ? -errno : 0;
+}
+
+int raw_junk(struct raw *r, const void *data, uint8_t bytes)
+{
+	struct verbs_reject reject = { 0 };
+	int rc = raw_ask(r, data, bytes);
+	struct rdma_cm_event *event = rc ? NULL : next_event(r);
+	if (!event)
+		return rc ? rc : -ETIMEDOUT;
+	if (event->event == RDMA_CM_EVENT_REJECTED)
+		rc = verbs_get_reject(event->param.conn.private_data, event->param.conn.private_data_len, &reject) ?
+			-EPROTO : reject.status;
+	rdma_ack_cm_event(event);
+	return rc;
+}
+
 static void side_close(struct side *s)
 {
 	rc_destroy(&s->qp);
@@ -221,7 +264,7 @@ int raw_join(struct raw *r, enum verbs_kind kind, uint32_t session, const uint8_
 	if (rc == 0)
 		rc = rc_make(s->id, &shape, &s->qp);
 	if (rc == 0)
-		verbs_proof(token, request.kind, session, s->qp->qp_num, request.proof);
+		verbs_proof(token, request.kind, session, s->qp->qp_num + r->proof_for, request.proof);
 	if (rc == 0)
 		rc = rc_connect(s->id, s->qp, &request, LIMIT_MS, &reply, &reads);
 	if (rc == 0 && kind == VERBS_WRITE)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a client with a key can reach: what it was shown, and nothing else. */
 #include "hostile.h"
+#include "engine/engine.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,6 +22,10 @@ static void joins(void)
 		"no session was accepted");
 	check(raw_join(&raw, VERBS_WRITE, raw.welcome.session, raw.keys.token) == -EOWNERDEAD,
 		"a write pair without a role was accepted");
+	raw.proof_for = 1; /* as who has seen somebody else's on the wire */
+	check(raw_join(&raw, VERBS_READ, raw.welcome.session, raw.keys.token) == -EACCES,
+		"the proof of another queue pair was accepted");
+	raw.proof_for = 0;
 	check(raw_join(&raw, VERBS_READ, raw.welcome.session, raw.keys.token) == 0, "%s", dsm_error());
 	struct side first = raw.side[0];
 	raw.side[0] = (struct side){ 0 };
@@ -32,13 +37,15 @@ static void joins(void)
 	all_is_well("false joins");
 }
 
+static struct raw rival; /* an owner that does what he may */
+
 struct attack {
 	const char *what;
 	enum verbs_kind kind;
 	enum ibv_wr_opcode opcode;
 	int64_t offset;             /* from the start of the memory, or from its end */
 	bool from_end;
-	enum { BASE, BANK, OWN } memory, key;
+	enum { BASE, BANK, OWN, RIVAL } memory, key;
 	uint32_t key_xor, bytes;
 	bool allowed;
 };
@@ -52,6 +59,17 @@ static const struct attack reader_attacks[] = {
 	{ "READ of a bank by the header's key", VERBS_READ, IBV_WR_RDMA_READ, 0, false, BANK, BASE, 0, 64, false },
 	{ "READ by a guessed key", VERBS_READ, IBV_WR_RDMA_READ, 0, false, BASE, BASE, 0x100, 64, false },
 	{ "READ by another guessed key", VERBS_READ, IBV_WR_RDMA_READ, 0, false, BASE, BASE, 1, 64, false },
+	{ "READ of one byte past a bank", VERBS_READ, IBV_WR_RDMA_READ, 0, true, BANK, BANK, 0, 1, false },
+	{ "READ of a bank's last byte", VERBS_READ, IBV_WR_RDMA_READ, -1, true, BANK, BANK, 0, 1, true },
+	{ "READ of one byte before a bank", VERBS_READ, IBV_WR_RDMA_READ, -1, false, BANK, BANK, 0, 1, false },
+	{ "READ by a key of the next entry", VERBS_READ, IBV_WR_RDMA_READ, 0, false, BASE, BASE, 0x300, 64, false },
+	{ "READ by a key far away", VERBS_READ, IBV_WR_RDMA_READ, 0, false, BASE, BASE, 0x7fff00, 64, false },
+	{ "READ by an owner's key", VERBS_READ, IBV_WR_RDMA_READ, 0, false, RIVAL, RIVAL, 0, 8, false },
+	{ "WRITE by an owner's key", VERBS_READ, IBV_WR_RDMA_WRITE, 72, false, RIVAL, RIVAL, 0, 8, false },
+	{ "WRITE by an owner's key over the control pair", VERBS_CONTROL, IBV_WR_RDMA_WRITE, 72, false, RIVAL,
+		RIVAL, 0, 8, false },
+	{ "atomic add by an owner's key", VERBS_READ, IBV_WR_ATOMIC_FETCH_AND_ADD, 72, false, RIVAL, RIVAL, 0, 8,
+		false },
 	{ "WRITE to the header", VERBS_READ, IBV_WR_RDMA_WRITE, 0, false, BASE, BASE, 0, 8, false },
 	{ "WRITE to a bank", VERBS_READ, IBV_WR_RDMA_WRITE, 128, false, BANK, BANK, 0, 8, false },
 	{ "WRITE of nothing", VERBS_READ, IBV_WR_RDMA_WRITE, 0, false, BASE, BASE, 0, 0, false },
@@ -68,6 +86,12 @@ static const struct attack owner_attacks[] = {
 	{ "WRITE before the own bank", VERBS_WRITE, IBV_WR_RDMA_WRITE, -1, false, OWN, OWN, 0, 8, false },
 	{ "WRITE to the header by the own key", VERBS_WRITE, IBV_WR_RDMA_WRITE, 0, false, BASE, OWN, 0, 8, false },
 	{ "WRITE to another bank by its key", VERBS_WRITE, IBV_WR_RDMA_WRITE, 128, false, BANK, BANK, 0, 8, false },
+	{ "WRITE to another owner's bank by his key", VERBS_WRITE, IBV_WR_RDMA_WRITE, 72, false, RIVAL, RIVAL, 0, 8,
+		false },
+	{ "WRITE to another owner's bank by the own key", VERBS_WRITE, IBV_WR_RDMA_WRITE, 72, false, RIVAL, OWN, 0,
+		8, false },
+	{ "READ of another owner's bank by his key", VERBS_READ, IBV_WR_RDMA_READ, 72, false, RIVAL, RIVAL, 0, 8,
+		false },
 	{ "READ by the write pair", VERBS_WRITE, IBV_WR_RDMA_READ, 0, false, OWN, OWN, 0, 8, false },
 	{ "READ of the header by the write pair", VERBS_WRITE, IBV_WR_RDMA_READ, 0, false, BASE, BASE, 0, 64, false },
 	{ "atomic add to the own bank", VERBS_WRITE, IBV_WR_ATOMIC_FETCH_AND_ADD, 72, false, OWN, OWN, 0, 8, false },
@@ -82,9 +106,10 @@ static void one_attack(const struct attack *a, const char *owner)
 		return;
 	}
 	/* "engine"'s bank is the first, and nobody's from outside */
-	uint64_t at[] = { raw.keys.base_addr, raw.bank[0].addr, raw.keys.own_addr };
-	uint64_t size[] = { raw.keys.base_bytes, 4096, raw.keys.own_bytes };
-	uint32_t key[] = { raw.keys.base_rkey, raw.bank[0].rkey, raw.keys.own_rkey };
+	uint64_t at[] = { raw.keys.base_addr, raw.bank[0].addr, raw.keys.own_addr, rival.keys.own_addr };
+	uint64_t size[] = { raw.keys.base_bytes, engine->region->view.owners[0].bank_bytes, raw.keys.own_bytes,
+		rival.keys.own_bytes };
+	uint32_t key[] = { raw.keys.base_rkey, raw.bank[0].rkey, raw.keys.own_rkey, rival.keys.own_rkey };
 	uint64_t cut = counter("protection_errors");
 	uint64_t addr = at[a->memory] + (a->from_end ? size[a->memory] : 0) + (uint64_t)a->offset;
 	memset(raw.buffer.at, 0xee, 64);
@@ -94,7 +119,7 @@ static void one_attack(const struct attack *a, const char *owner)
 	check(a->allowed || message ? status == IBV_WC_SUCCESS : status != IBV_WC_SUCCESS, "%s%s%s: %s",
 		owner[0] ? "owner: " : "", a->what, a->allowed ? "" : " was not refused",
 		ibv_wc_status_str(status));
-	if (!a->allowed && a->kind != VERBS_CONTROL) {
+	if (!a->allowed) {
 		check(counts("protection_errors", cut), "%s was not counted", a->what);
 		check(raw_cut(&raw, CUT_MS), "%s: the connection lives on", a->what);
 	}
@@ -164,13 +189,27 @@ static void fence(void)
 	all_is_well("a takeover");
 }
 
+/* He has noticed nothing: his pairs are there, his key opens his bank. */
+static void rival_is_well(void)
+{
+	memset(rival.buffer.at, 0x22, 64);
+	check(raw_work(&rival, VERBS_WRITE, IBV_WR_RDMA_WRITE, rival.keys.own_addr + 72, rival.keys.own_rkey, 8) ==
+		IBV_WC_SUCCESS, "the other owner cannot write any more");
+	check(raw_work(&rival, VERBS_CONTROL, IBV_WR_RDMA_READ, rival.keys.base_addr, rival.keys.base_rkey, 64) ==
+		IBV_WC_SUCCESS, "the other owner cannot read any more");
+	raw_close(&rival);
+}
+
 void reach_attacks(void)
 {
 	joins();
+	if (!greet_and_join(&rival, "rival", 0, VERBS_WRITE))
+		return;
 	for (size_t i = 0; i < sizeof(reader_attacks) / sizeof(reader_attacks[0]); i++)
 		one_attack(&reader_attacks[i], "");
 	for (size_t i = 0; i < sizeof(owner_attacks) / sizeof(owner_attacks[0]); i++)
 		one_attack(&owner_attacks[i], "far");
+	rival_is_well();
 	roles();
 	fence();
 }

@@ -144,6 +144,7 @@ EACH(a_send_that_fails_ends_the_connection)
 	p->status = st->status;
 	endpoint_send(&ep, message, sizeof(message));
 	cr_assert_eq(endpoint_recv(&ep, got, sizeof(got)), lost(st));
+	cr_assert(!ep.refused, "the peer is accused of what our own SEND met");
 	uint32_t posts = p->posts;
 	cr_assert_eq(endpoint_send(&ep, message, sizeof(message)), lost(st));
 	cr_assert_eq(p->posts, posts);
@@ -166,6 +167,7 @@ EACH(a_recv_that_fails_delivers_nothing)
 	provider_arrive(p, frame, sizeof(frame));
 	memset(got, 0, sizeof(got));
 	cr_assert_eq(endpoint_recv(&ep, got, sizeof(got)), lost(st));
+	cr_assert(ep.refused, "what the peer's work did to the pair is not told from a loss");
 	cr_assert_eq(got[0], 0, "a frame whose RECV failed was delivered");
 	cr_assert_eq(ep.arrived_count, 0);
 	provider_free(p);
