@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -46,14 +45,7 @@ static void on_signal(int number)
 
 void cli_catch_signals(void)
 {
-	struct sigaction action = { .sa_handler = on_signal };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	sigaction(SIGPIPE, &ignore, NULL); /* seen as EPIPE by the output instead */
+	system_catch_signals(on_signal);
 }
 
 int cli_interrupted(void)
@@ -81,9 +73,7 @@ int cli_remaining_ms(const struct cli *cli, int most)
 /* Whoever read our output may have gone while we print nothing: `watch … | head -1`. */
 static void check_reader(const struct cli *cli)
 {
-	struct pollfd end = { .fd = cli->out ? fileno(cli->out->file) : -1 };
-
-	if (end.fd >= 0 && poll(&end, 1, 0) == 1 && end.revents & (POLLERR | POLLNVAL))
+	if (cli->out && system_reader_gone(cli->out->file))
 		cli->out->error = -EPIPE;
 }
 

@@ -10,6 +10,7 @@
 #include <dsm/dsm.h>
 
 #include "output.h"
+#include "system.h"
 
 /** Exit statuses, as in the man page. */
 enum status {
@@ -79,14 +80,14 @@ enum status cli_attach(struct cli *cli, const char *owner, uint32_t flags);
 /** Open the output in the chosen format. */
 enum status cli_output(struct cli *cli);
 /** "dsm: VERB: …" on standard error. */
-void cli_say(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_say(const struct cli *cli, const char *fmt, ...) __attribute__((format(PRINTF_FORMAT, 2, 3)));
 /** Say dsm_error() and give the status that belongs to the (negative) errno; -ETIME, which
  *  the library does not use, means that the deadline of the run has passed. */
 enum status cli_fail(const struct cli *cli, int error);
 /** The same, with `name` before a text that does not name it. */
 enum status cli_fail_about(const struct cli *cli, const char *name, int error);
 enum status cli_usage(const struct cli *cli, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+	__attribute__((format(PRINTF_FORMAT, 2, 3)));
 /** The graver of two. */
 enum status cli_worse(enum status a, enum status b);
 /** Run `round` once, or with -i every interval until --count, --timeout or a signal. */

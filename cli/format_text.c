@@ -4,6 +4,7 @@
  * (RFC 4180, a row of names and a row of units) for programs.
  */
 #include "output.h"
+#include "system.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -58,9 +59,7 @@ static void put_escaped(FILE *file, const char *text, size_t len)
 /* ---- table ---- */
 
 struct table_state {
-	FILE *scratch;         /* memory stream that fields are printed to before measuring */
-	char *text;
-	size_t size;
+	struct memory scratch; /* that fields are printed to before measuring */
 	char **fields;         /* BLOCK_ROWS × n */
 	enum tone *tones;
 	unsigned *widths;
@@ -74,10 +73,10 @@ static int open_table(struct out *out)
 
 	if (!state)
 		return -ENOMEM;
-	state->scratch = open_memstream(&state->text, &state->size);
-	if (!state->scratch) {
+	int error = memory_open(&state->scratch);
+	if (error) {
 		free(state);
-		return -ENOMEM;
+		return error;
 	}
 	out->state = state;
 	return 0;
@@ -111,11 +110,8 @@ static void cut(char *text)
 
 static char *table_text(struct table_state *state, const struct field *field)
 {
-	rewind(state->scratch);
-	field_print(state->scratch, field, true, "-", put_escaped);
-	fputc('\0', state->scratch);
-	fflush(state->scratch);
-	return strdup(state->text);
+	field_print(state->scratch.file, field, true, "-", put_escaped);
+	return memory_take(&state->scratch);
 }
 
 static void forget_fields(struct table_state *state, size_t n)
@@ -262,8 +258,7 @@ static void close_table(struct out *out)
 
 	forget_fields(state, out->n);
 	free_arrays(state);
-	fclose(state->scratch);
-	free(state->text);
+	memory_close(&state->scratch);
 	free(state);
 }
 

@@ -93,7 +93,8 @@ static bool is_endless(const struct cli *cli)
 int main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
-	char **words = calloc((size_t)argc + 1, sizeof *words);
+	int error = system_begin(&argc, &argv);
+	char **words = error ? NULL : calloc((size_t)argc + 1, sizeof *words);
 
 	if (!words)
 		return STATUS_REFUSED;

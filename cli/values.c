@@ -106,22 +106,23 @@ void show_free(struct show *show)
 /* Cells that are not plainly good, as "name=quality name=quality"; "good" if all are. */
 static char *qualities(struct show *show)
 {
-	char *text = NULL, quality[96];
-	size_t size, doubtful = 0;
-	FILE *file = open_memstream(&text, &size);
+	char quality[96];
+	size_t doubtful = 0;
+	struct memory memory;
 
-	if (!file)
+	if (memory_open(&memory))
 		return NULL;
 	for (size_t i = 0; i < show->sel->n; i++) {
 		const struct dsm_sample *sample = &show->samples[i];
 		if (sample->quality == DSM_GOOD && !sample_is_doubtful(sample))
 			continue;
-		fprintf(file, "%s%s=%s", doubtful++ ? " " : "", show->names[i],
+		fprintf(memory.file, "%s%s=%s", doubtful++ ? " " : "", show->names[i],
 			sample_quality(sample, quality, sizeof quality));
 	}
 	if (doubtful == 0)
-		fputs(dsm_quality_name(DSM_GOOD), file);
-	fclose(file);
+		fputs(dsm_quality_name(DSM_GOOD), memory.file);
+	char *text = memory_take(&memory);
+	memory_close(&memory);
 	return text;
 }
 

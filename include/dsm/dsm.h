@@ -30,10 +30,23 @@
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
+#if defined(_WIN32) && defined(DSM_BUILDING)
+#define DSM_EXPORT __declspec(dllexport)
+#elif defined(_WIN32)
+#define DSM_EXPORT
+#elif defined(__GNUC__)
 #define DSM_EXPORT __attribute__((visibility("default")))
 #else
 #define DSM_EXPORT
+#endif
+
+#ifdef _WIN32 /* what <errno.h> lacks there */
+#ifndef ESTALE
+#define ESTALE 170
+#endif
+#ifndef EUSERS
+#define EUSERS 168
+#endif
 #endif
 
 /** Port of rdma:// and udp:// where none is given. */

@@ -4,13 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "client/attach.h"
 #include "client/handle.h"
 #include "core/lines.h"
+#include "port/port.h"
 
 #define HANDLE_COLOUR 128u
 #define ATTACH_MS 2000u     /* where the transport is still to be chosen */
@@ -48,11 +46,7 @@ static struct dsm *handle_memory(void)
 	static_assert(offsetof(struct dsm, magic) == DSM_PAGE, "what a child finds wiped is one page away");
 	static_assert(offsetof(struct dsm, hot_end) <= HANDLE_COLOUR, "and the hot part is short");
 	static _Atomic uint32_t made;
-	unsigned char *at = aligned_alloc(DSM_PAGE, round_up(sizeof(struct dsm), DSM_PAGE) + DSM_PAGE);
-	if (at && madvise(at, DSM_PAGE, MADV_WIPEONFORK)) {
-		free(at);
-		return NULL;
-	}
+	unsigned char *at = port_pages(round_up(sizeof(struct dsm), DSM_PAGE) + DSM_PAGE);
 	/* never all at the same place of their pages: they would share one set of the cache */
 	return at ? (void *)(at + atomic_fetch_add(&made, 1) % (DSM_PAGE / HANDLE_COLOUR) * HANDLE_COLOUR) : NULL;
 }
@@ -77,11 +71,7 @@ static struct dsm *handle_new(void)
 	dsm->manual_fd = dsm->manual_timer = -1;
 	dsm->next_number = 1;
 	pthread_mutex_init(&dsm->lock, NULL);
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&dsm->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	port_cond_init(&dsm->changed);
 	return dsm;
 }
 
@@ -101,10 +91,7 @@ static void handle_free(struct dsm *dsm)
 	free(dsm->program);
 	free(dsm->fault);
 	free(dsm->key_file);
-	if (dsm->manual_fd >= 0)
-		close(dsm->manual_fd);
-	if (dsm->manual_timer >= 0)
-		close(dsm->manual_timer);
+	manual_end(dsm);
 	memset(dsm, 0, sizeof(*dsm));
 	pthread_mutex_lock(&pool_lock);
 	*pool_end = dsm;
@@ -220,7 +207,7 @@ int handle_attend(struct dsm *dsm)
 
 static char *program_name(const char *given)
 {
-	return strdup(given ? given : program_invocation_short_name);
+	return strdup(given ? given : port_program_name());
 }
 
 static int take_options(struct dsm *dsm, const struct dsm_options *opts)

@@ -223,7 +223,7 @@ void slow_install(struct dsm *dsm, struct link *link);
 /* Waits for a try of slow_reattach() that is under way. */
 void slow_end_try(struct dsm *dsm);
 void slow_event(struct dsm *dsm, enum dsm_event_kind kind, uint64_t value, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+	__attribute__((format(PRINTF_FORMAT, 4, 5)));
 /* Bumps dsm->wake and wakes a dsm_wait(). */
 void slow_wake(struct dsm *dsm);
 /* The control channel of the newest link. */
@@ -236,6 +236,13 @@ uint64_t deadline_after(const struct dsm *dsm, int timeout_ms);
 int thread_join(struct dsm *dsm);
 void thread_leave(struct dsm *dsm);
 void thread_poke(void);
+#define TICK_NS 20000000u       /* the slow path comes at least so often */
+/* Once round: re-attach, messages, liveness. */
+void thread_pass(struct dsm *dsm);
+
+/* ---- manual.c ---- */
+int manual_begin(struct dsm *dsm);
+void manual_end(struct dsm *dsm);
 
 /* ---- read.c ---- */
 /* Repeats an attempt until it is final; moves the floor. */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dsm_key_new(): bytes from the kernel as base64. Without libsodium, which clients need not have. */
+/* dsm_key_new(): bytes from the system as base64. */
 #include <errno.h>
-#include <string.h>
-#include <sys/random.h>
 
 #include "core/error.h"
+#include "port/port.h"
 
 static void encode(const unsigned char *bytes, size_t n, char *out)
 {
@@ -25,10 +24,9 @@ int dsm_key_new(uint32_t bytes, char *buf, size_t size)
 		return dsm__fail(-EINVAL, "dsm_key_new(): expected 16 or 32 bytes and a buffer, found %u", bytes);
 	if (size < (bytes + 2) / 3 * 4 + 1)
 		return dsm__fail(-EMSGSIZE, "dsm_key_new(): expected a buffer of %u bytes", DSM_KEY_TEXT);
-	/* up to 256 bytes come whole; before the kernel has collected enough, it waits */
-	if (getrandom(key, bytes, 0) != (ssize_t)bytes)
-		return dsm__fail(-EIO, "no random numbers: %s", strerror(errno));
+	if (port_random(key, bytes))
+		return dsm__fail(-EIO, "the system gives no random numbers");
 	encode(key, bytes, buf);
-	explicit_bzero(key, sizeof(key));
+	port_wipe(key, sizeof(key));
 	return 0;
 }

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a connection usable: choice of transport, HELLO and WELCOME, directory, banks. */
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "client/handle.h"
+#include "port/port.h"
+#ifdef DSM_SHM
 #include "transport/shm.h"
+#endif
 
 #define BANKS_A_MESSAGE 200u
+#ifdef _WIN32
+#define NOT_TRIED " shm and rdma are not available on Windows."
+#else
+#define NOT_TRIED " rdma is not in this build."
+#endif
 #define EARLY_MAX (1u << 20)
+#define SLICE_NS 50000000u /* whether the handle is being detached is looked at so often */
 
 /* One message, waiting for it until the deadline. */
 static int receive(struct link *link, const struct dsm *dsm, uint64_t deadline, void *message)
@@ -24,9 +32,8 @@ static int receive(struct link *link, const struct dsm *dsm, uint64_t deadline, 
 			return dsm__fail(-ETIMEDOUT, "%s: the engine does not answer", link->uri);
 		if (atomic_load_explicit(&dsm->leaving, memory_order_relaxed))
 			return dsm__fail(-ECANCELED, "the handle is being detached");
-		struct pollfd p = { link->ops->fd(link->conn), POLLIN, 0 };
-		uint64_t left_ms = (deadline - now) / 1000000u + 1;
-		poll(&p, 1, left_ms > 50 ? 50 : (int)left_ms);
+		int fd = link->ops->fd(link->conn);
+		port_wait(&fd, 1, deadline - now > SLICE_NS ? SLICE_NS : deadline - now);
 	}
 }
 
@@ -171,6 +178,18 @@ static void name_link(struct link *link, const struct uri *uri)
 		snprintf(link->uri + n, sizeof(link->uri) - (size_t)n, ":%u", uri->port);
 }
 
+/* The channel that the engine of this process gives. */
+static int adopt_channel(struct dsm *dsm, struct link *link)
+{
+#ifdef DSM_SHM
+	int fd = dsm->inproc->channel(dsm->inproc->context);
+	return fd < 0 ? fd : shm_adopt_channel(fd, dsm->inproc->own_memory, dsm->inproc->context, &link->conn);
+#else
+	(void)dsm;
+	return dsm__fail(-ENOTSUP, "%s: this build has no engine", link->uri);
+#endif
+}
+
 /* One transport, one try. */
 static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint64_t deadline,
 	struct link **out)
@@ -182,9 +201,7 @@ static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint6
 	link->ops = ops;
 	name_link(link, &dsm->uri);
 	if (dsm->inproc) {
-		int fd = dsm->inproc->channel(dsm->inproc->context);
-		rc = fd < 0 ? fd : shm_adopt_channel(fd, dsm->inproc->own_memory,
-			dsm->inproc->context, &link->conn);
+		rc = adopt_channel(dsm, link);
 	} else {
 		uint64_t now = clock_now(dsm->clock);
 		struct transport_identity as = { dsm->deposed ? NULL : dsm->owner_name, dsm->key_file,
@@ -224,7 +241,21 @@ static int try_all(struct dsm *dsm, uint64_t deadline, struct link **out)
 		used += n > 0 && (size_t)n < sizeof(tried) - used ? (size_t)n : 0;
 	}
 	return dsm__fail(first, "no engine at \"%s\": %s.%s Is dsmd running? See `dsm --help`",
-		dsm->uri.host, tried, transport_find("rdma") ? "" : " rdma is not in this build.");
+		dsm->uri.host, tried, transport_find("rdma") ? "" : NOT_TRIED);
+}
+
+static int no_transport(const struct uri *uri)
+{
+	bool shm = strcmp(uri->scheme, "shm") == 0, rdma = strcmp(uri->scheme, "rdma") == 0;
+#ifdef _WIN32
+	if (shm || rdma)
+		return dsm__fail(-ENOTSUP, "%s://%s: not available on Windows; use udp://HOST", uri->scheme,
+			uri->host);
+#endif
+	if (rdma)
+		return dsm__fail(-ENOTSUP, "rdma://%s: this build has no rdma", uri->host);
+	return dsm__fail(-ENOTSUP, "%s://: no such transport in this build; it has %s%s udp://", uri->scheme,
+		transport_find("shm") && !shm ? "shm://," : "", transport_find("rdma") ? " rdma://," : "");
 }
 
 int link_open(struct dsm *dsm, uint32_t timeout_ms, struct link **out)
@@ -232,12 +263,9 @@ int link_open(struct dsm *dsm, uint32_t timeout_ms, struct link **out)
 	uint64_t deadline = clock_now(dsm->clock) + timeout_ms * UINT64_C(1000000);
 	if (dsm->any_scheme && !dsm->inproc)
 		return try_all(dsm, deadline, out);
-	const struct transport_ops *ops = dsm->inproc ? &transport_shm : transport_find(dsm->uri.scheme);
-	if (!ops && strcmp(dsm->uri.scheme, "rdma") == 0)
-		return dsm__fail(-ENOTSUP, "rdma://%s: this build has no rdma", dsm->uri.host);
+	const struct transport_ops *ops = transport_find(dsm->inproc ? "shm" : dsm->uri.scheme);
 	if (!ops)
-		return dsm__fail(-ENOTSUP, "%s://: no such transport in this build; it has shm://,%s udp://",
-			dsm->uri.scheme, transport_find("rdma") ? " rdma://," : "");
+		return no_transport(&dsm->uri);
 	int rc = try_transport(dsm, ops, deadline, out);
 	if (rc == 0)
 		snprintf((*out)->reason, sizeof((*out)->reason), "%s",

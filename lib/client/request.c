@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "client/handle.h"
+#include "port/port.h"
 
 static struct pending *slot_of(struct dsm *dsm, uint64_t number)
 {
@@ -26,7 +26,7 @@ void request_new_identity(struct dsm *dsm)
 {
 	uint64_t other[2] = { clock_now(&clock_system), (uint64_t)getpid() << 32 ^ dsm->first_id };
 	static_assert(sizeof(other) == sizeof(dsm->client_id), "client id");
-	if (getrandom(dsm->client_id, sizeof(dsm->client_id), 0) != sizeof(dsm->client_id))
+	if (port_random(dsm->client_id, sizeof(dsm->client_id)))
 		memcpy(dsm->client_id, other, sizeof(other));
 }
 

@@ -3,21 +3,21 @@
  * heartbeat, re-attach. Everything here runs under dsm->lock, on the library's thread or inside
  * the owner's waiting calls; the read path only sees the flags it leaves. */
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "client/handle.h"
-#include "core/futex.h"
+#include "port/port.h"
 
 #define BACKOFF_FIRST_MS 20u
 #define BACKOFF_MAX_MS 1000u
 #define REATTACH_TRY_MS 250u
 #define REATTACH_FAR_MS 2000u   /* over a network: several round trips, some of them lost */
 #define MESSAGES_A_PASS 256
+#define BY_HAND_NS 5000000u
+#define SLICE_NS 20000000u
 
 struct link *slow_link(struct dsm *dsm)
 {
@@ -27,7 +27,7 @@ struct link *slow_link(struct dsm *dsm)
 void slow_wake(struct dsm *dsm)
 {
 	atomic_fetch_add_explicit(&dsm->wake, 1, memory_order_seq_cst);
-	futex_wake_all(&dsm->wake);
+	port_word_wake(&dsm->wake);
 	pthread_cond_broadcast(&dsm->changed);
 }
 
@@ -74,7 +74,7 @@ static void lose(struct dsm *dsm, bool at_once, int why)
 	dsm->retry_ns = clock_now(dsm->clock) + (at_once ? 0 : BACKOFF_FIRST_MS * UINT64_C(1000000));
 	set_flags(dsm, ATTEND_LOST | DSM_STALE_ENGINE);
 	slow_event(dsm, DSM_EVENT_LOST, 0, "%s: the engine is gone (%s); the last values stay readable, stale",
-		slow_link(dsm)->uri, why ? strerror(-why) : "it ended");
+		slow_link(dsm)->uri, why ? port_strerror(-why) : "it ended");
 	slow_wake(dsm);
 }
 
@@ -138,7 +138,7 @@ static void depose(struct dsm *dsm, uint32_t owner)
 static void back_off(struct dsm *dsm)
 {
 	uint16_t dice = 0;
-	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) < 0)
+	if (port_random(&dice, sizeof(dice)))
 		dice = (uint16_t)(uintptr_t)dsm;
 	uint64_t ns = dsm->backoff_ms * UINT64_C(1000000);
 	dsm->retry_ns = clock_now(dsm->clock) + ns / 2 + ns * dice / 65536;
@@ -397,9 +397,9 @@ void slow_step(struct dsm *dsm)
 static void wait_by_hand(struct dsm *dsm)
 {
 	struct link *link = slow_link(dsm);
-	struct pollfd p = { link->ops->fd(link->conn), POLLIN, 0 };
+	int fd = link->ops->fd(link->conn);
 	pthread_mutex_unlock(&dsm->lock);
-	poll(&p, dsm->lost ? 0 : 1, 5);
+	port_wait(&fd, dsm->lost ? 0 : 1, BY_HAND_NS);
 	slow_reattach(dsm);
 	pthread_mutex_lock(&dsm->lock);
 	slow_step(dsm);
@@ -415,9 +415,7 @@ bool slow_wait(struct dsm *dsm, uint64_t deadline_ns)
 		return true;
 	}
 	/* in slices of at most 20 ms real time, since the handle's clock may be an injected one */
-	uint64_t slice = deadline_ns - now < 20000000u ? deadline_ns - now : 20000000u;
-	uint64_t until = clock_now(&clock_system) + slice;
-	struct timespec t = { (time_t)(until / 1000000000u), (long)(until % 1000000000u) };
-	pthread_cond_timedwait(&dsm->changed, &dsm->lock, &t);
+	uint64_t slice = deadline_ns - now < SLICE_NS ? deadline_ns - now : SLICE_NS;
+	port_cond_wait(&dsm->changed, &dsm->lock, slice);
 	return true;
 }

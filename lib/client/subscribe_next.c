@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "core/futex.h"
+#include "port/port.h"
 
 #define SLICE_NS UINT64_C(50000000)     /* then a look at what no commit tells: owners, the engine */
 #define LOOK_NS UINT64_C(1000000)       /* several groups: commits are looked for */
@@ -161,12 +161,6 @@ static int look(struct dsm_subscription *s, uint64_t now, uint64_t *when, const 
 	return 0;
 }
 
-static void nap(struct dsm *dsm, uint32_t woken, uint64_t ns)
-{
-	struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
-	syscall(SYS_futex, &dsm->wake, FUTEX_WAIT, woken, &t, 0, 0);
-}
-
 static void rest(struct dsm_subscription *s, uint32_t woken, uint64_t now, uint64_t when, uint64_t deadline)
 {
 	struct dsm *dsm = s->dsm;
@@ -184,7 +178,7 @@ static void rest(struct dsm_subscription *s, uint32_t woken, uint64_t now, uint6
 		dsm->ops->wait(dsm->conn, s->wish[0].group, since > f->state.weighed ? since : f->state.weighed,
 			&dsm->wake, woken, ns);
 	} else {
-		nap(dsm, woken, !lost && s->near && ns > LOOK_NS ? LOOK_NS : ns);
+		port_word_wait(&dsm->wake, woken, !lost && s->near && ns > LOOK_NS ? LOOK_NS : ns);
 	}
 }
 

@@ -15,13 +15,13 @@
 #ifndef DSM_LIB_CORE_SLOT_H
 #define DSM_LIB_CORE_SLOT_H
 
-#include <errno.h>
 #include <stdbool.h>
 
 #include "core/check.h"
 #include "core/copy.h"
 #include "core/hooks.h"
 #include "core/layout.h"
+#include "port/errno.h"
 
 /* Where a ring lies in this process. Filled once when its bank is mapped. */
 struct ring {

@@ -3,12 +3,12 @@
  * these texts come from command lines, configuration files and the environment. */
 #include "core/uri.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
+#include "port/socket.h"
 
 #define SHM_NAME_MAX 64
 #define SHOWN_MAX 80 /* bytes of the input that an error text repeats */

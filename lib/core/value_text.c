@@ -9,27 +9,18 @@
 #include <float.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <locale.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
+#include "port/port.h"
 
 #define PRECISION_MAX 40
 /* a double with all its digits: sign, 309 before the point, the point, PRECISION_MAX, NUL */
 #define F64_TEXT_MAX (1 + 309 + 1 + PRECISION_MAX + 1)
 #define SHOWN_MAX 60
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static locale_t c_locale;
-
-static void make_locale(void)
-{
-	c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* a constant object in glibc and musl */
-}
 
 /* ---- value to text --------------------------------------------------------------- */
 
@@ -130,10 +121,10 @@ int dsm_value_format(const struct dsm_value *value, int precision, char *buf, si
 	if (!value || (!buf && size > 0))
 		return dsm__fail(-EINVAL, "dsm_value_format: no value or no buffer given");
 	struct sink sink = { buf, size, 0 };
-	pthread_once(&once, make_locale);
-	locale_t before = uselocale(c_locale);
+	struct port_locale before;
+	port_locale_c(&before);
 	int rc = put_value(&sink, value, precision);
-	uselocale(before);
+	port_locale_back(&before);
 	if (size > 0)
 		buf[sink.length < size ? sink.length : size - 1] = '\0';
 	if (rc < 0)
@@ -274,10 +265,10 @@ static int parse_f64(const char *text, struct dsm_value *out)
 	}
 	if (!is_decimal(text))
 		return refuse(-EINVAL, text, "f64", "write a number with a decimal point, -1.5 or 2e-3");
-	pthread_once(&once, make_locale);
-	locale_t before = uselocale(c_locale);
+	struct port_locale before;
+	port_locale_c(&before);
 	double value = strtod(text, NULL);
-	uselocale(before);
+	port_locale_back(&before);
 	if (isinf(value))
 		return refuse(-ERANGE, text, "f64", "the range is about -1.8e308 to 1.8e308");
 	out->f64 = value;

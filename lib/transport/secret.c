@@ -2,14 +2,12 @@
 /* A client's key: from a file like the engine's, or from DSM_KEYS. Of several lines the strongest
  * that fits is taken: the role's own, then `request`, then `read`. No error text shows a key. */
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/error.h"
+#include "port/port.h"
 #include "transport/secret.h"
 
 #define TEXT_MAX ((size_t)256 << 10)
@@ -69,31 +67,11 @@ static int take_text(struct search *s, const char *text, const char *ends)
 
 static int take_file(struct search *s, const char *path)
 {
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return dsm__fail(-errno, "key file %s: %s", path, strerror(errno));
-	int rc = 0;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (size_t)st.st_size > TEXT_MAX)
-		rc = dsm__fail(-EINVAL, "key file %s: expected a text file of at most 256 KiB", path);
-	else if (st.st_mode & 077)
-		rc = dsm__fail(-EACCES, "key file %s: others may read it (mode %03o); chmod 600 it", path,
-			(unsigned)st.st_mode & 0777u);
-	char *text = rc ? NULL : sodium_malloc((size_t)st.st_size + 1);
-	if (rc == 0 && !text)
-		rc = dsm__fail(-ENOMEM, "no memory for key file %s", path);
-	size_t n = 0;
-	for (ssize_t got = 1; rc == 0 && got > 0 && n < (size_t)st.st_size; n += (size_t)got) {
-		got = read(fd, text + n, (size_t)st.st_size - n);
-		if (got < 0)
-			rc = dsm__fail(-errno, "key file %s: %s", path, strerror(errno));
-	}
-	if (rc == 0) {
-		text[n] = '\0';
+	char *text = NULL;
+	int rc = port_private_file(path, TEXT_MAX, sodium_malloc, &text);
+	if (rc == 0)
 		rc = take_text(s, text, "\n");
-	}
 	sodium_free(text);
-	close(fd);
 	return rc;
 }
 

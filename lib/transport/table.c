@@ -5,7 +5,9 @@
 #include "transport/transport.h"
 
 static const struct transport_ops *const all[] = {
+#ifdef DSM_SHM
 	&transport_shm,
+#endif
 #ifdef DSM_RDMA
 	&transport_verbs,
 #endif

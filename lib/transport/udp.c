@@ -6,10 +6,6 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -17,6 +13,7 @@
 #define SENDS 512u                      /* segments of the control flow */
 #define DATAGRAMS_A_PASS 256
 #define BYE_NS UINT64_C(100000000)      /* for the last message to leave */
+#define BYE_SLICE_NS UINT64_C(200000)
 #define FENCED_NS UINT64_C(500000000)   /* for the news that a role was given away */
 #define SUSPECT_NS UINT64_C(100000000)  /* a RESET that nothing contradicts for so long, and for */
 #define SUSPECT_TICKS 3u                /* so many ticks, is true */
@@ -130,12 +127,12 @@ static void receive_all(struct transport_conn *conn, uint64_t now)
 {
 	unsigned char d[UDP_DATAGRAM + 1];
 	for (int i = 0; i < DATAGRAMS_A_PASS; i++) {
-		ssize_t n = recv(conn->control.fd, d, sizeof(d), 0);
+		ssize_t n = port_recv(conn->control.fd, d, sizeof(d));
 		if (n >= 0)
 			on_datagram(conn, d, (size_t)n, now);
-		else if (errno == ECONNREFUSED)
+		else if (n == -ECONNREFUSED)
 			suspect(conn, now); /* an ICMP message, which anybody can make */
-		else if (errno == EAGAIN)
+		else if (n == -EAGAIN)
 			return;
 	}
 }
@@ -145,7 +142,7 @@ static void receive_all(struct transport_conn *conn, uint64_t now)
 static void send_control(struct transport_conn *conn, unsigned char *d, struct udp_writer *w)
 {
 	size_t n = w->size ? udp_flow_seal(&conn->control.flow, d, w) : 0;
-	if (n && send(conn->control.fd, d, n, MSG_NOSIGNAL) < 0 && errno == ECONNREFUSED)
+	if (n && port_send(conn->control.fd, d, n) == -ECONNREFUSED)
 		suspect(conn, clock_now(&clock_system));
 	*w = udp_flow_begin(d);
 }
@@ -169,9 +166,7 @@ static void set_timer(struct transport_conn *conn, uint64_t now)
 {
 	uint64_t due = udp_sender_due(&conn->sender, now), ask = conn->asked_ns + ask_every_ns(conn);
 	uint64_t ns = due < ask ? due : ask;
-	ns = ns > now ? ns - now : 1;
-	struct itimerspec at = { .it_value = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) } };
-	timerfd_settime(conn->timer, 0, &at, NULL);
+	port_alarm_at(&conn->alarm, ns > now ? ns - now : 1);
 }
 
 static void speak(struct transport_conn *conn, uint64_t now)
@@ -232,7 +227,7 @@ static int judge(struct transport_conn *conn, uint64_t now)
 
 static int udp_fd(const struct transport_conn *conn)
 {
-	return conn->epoll;
+	return conn->alarm.poll;
 }
 
 static int udp_send(struct transport_conn *conn, const void *message, size_t bytes)
@@ -259,11 +254,11 @@ static void look_into(struct transport_conn *conn, const void *message, size_t b
 
 static int udp_recv(struct transport_conn *conn, void *message, size_t room)
 {
-	uint64_t now = clock_now(&clock_system), fired;
+	uint64_t now = clock_now(&clock_system);
 	size_t n;
-	int rc;
-	if (read(conn->timer, &fired, sizeof(fired)) < 0 && errno != EAGAIN)
-		return udp_lost(conn, -errno);
+	int rc = port_alarm_clear(&conn->alarm);
+	if (rc)
+		return udp_lost(conn, rc);
 	receive_all(conn, now);
 	const void *m = udp_receiver_message(&conn->receiver, &n, &rc);
 	speak(conn, now);
@@ -288,18 +283,13 @@ static void udp_close(struct transport_conn *conn);
 
 static int set_up(struct transport_conn *conn, const struct uri *uri, const struct transport_identity *as)
 {
-	struct epoll_event e = { .events = EPOLLIN };
-	conn->epoll = epoll_create1(EPOLL_CLOEXEC);
-	conn->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (conn->epoll < 0 || conn->timer < 0)
-		return dsm__fail(-errno, "cannot make a descriptor to poll: %s", strerror(errno));
 	if (udp_sender_init(&conn->sender, SENDS) || udp_receiver_init(&conn->receiver, CONTROL_MAX))
 		return dsm__fail(-ENOMEM, "no memory for a connection");
 	int rc = udp_dial(conn, uri, as);
-	if (rc == 0 && (epoll_ctl(conn->epoll, EPOLL_CTL_ADD, conn->control.fd, &e) ||
-			epoll_ctl(conn->epoll, EPOLL_CTL_ADD, conn->timer, &e)))
-		rc = dsm__fail(-errno, "cannot make a descriptor to poll: %s", strerror(errno));
-	return rc;
+	if (rc)
+		return rc;
+	rc = port_alarm_open(&conn->alarm, conn->control.fd);
+	return rc ? dsm__fail(rc, "cannot make a descriptor to poll: %s", port_strerror(-rc)) : 0;
 }
 
 static int udp_connect(const struct uri *uri, const struct transport_identity *as, uint32_t timeout_ms,
@@ -310,7 +300,8 @@ static int udp_connect(const struct uri *uri, const struct transport_identity *a
 		return dsm__fail(-ENOMEM, "no memory for a connection");
 	conn->pid = getpid();
 	conn->own_owner = conn->staged = DSM_NONE;
-	conn->epoll = conn->timer = conn->control.fd = conn->data.fd = -1;
+	conn->alarm = (struct port_alarm){ -1, -1 };
+	conn->control.fd = conn->data.fd = -1;
 	conn->spin_ns = as->spin_us * UINT64_C(1000);
 	conn->deadline = clock_now(&clock_system) + timeout_ms * UINT64_C(1000000);
 	int rc = set_up(conn, uri, as);
@@ -333,7 +324,7 @@ static void say_last_words(struct transport_conn *conn)
 		return;
 	while (!atomic_load(&conn->broken) && !conn->ended && !conn->suspect_ns &&
 	       !udp_sender_idle(&conn->sender) && now < until) {
-		usleep(200);
+		port_sleep(BYE_SLICE_NS);
 		now = clock_now(&clock_system);
 		receive_all(conn, now);
 		speak(conn, now);
@@ -348,21 +339,16 @@ static void udp_close(struct transport_conn *conn)
 		return;
 	if (conn->pid == getpid())
 		say_last_words(conn);
-	int fds[] = { conn->control.fd, conn->data.fd, conn->timer, conn->epoll };
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	port_alarm_close(&conn->alarm);
+	port_socket_close(conn->control.fd);
+	port_socket_close(conn->data.fd);
 	udp_sender_free(&conn->sender);
 	udp_sender_free(&conn->commits);
 	udp_receiver_free(&conn->receiver);
-	if (conn->directory)
-		munmap(conn->directory, conn->directory_room);
-	if (conn->slot)
-		munmap(conn->slot, conn->slot_room);
-	if (conn->last)
-		munmap(conn->last, conn->last_room);
-	if (conn->stage)
-		munmap(conn->stage, conn->stage_room);
+	port_release(conn->directory, conn->directory_room);
+	port_release(conn->slot, conn->slot_room);
+	port_release(conn->last, conn->last_room);
+	port_release(conn->stage, conn->stage_room);
 	free(conn->last_at);
 	free(conn->lines);
 	free((void *)conn->newest);

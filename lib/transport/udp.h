@@ -12,6 +12,7 @@
 #define DSM_LIB_TRANSPORT_UDP_H
 
 #include "core/clock.h"
+#include "port/port.h"
 #include "transport/secret.h"
 #include "wire/udp_flow.h"
 #include "wire/udp_stream.h"
@@ -43,7 +44,7 @@ struct udp_expect {
 
 struct transport_conn {
 	int pid;                    /* of who made it; a forked child only forgets it */
-	int epoll, timer;           /* fd(): control socket and timer */
+	struct port_alarm alarm;    /* fd(): control socket and timer */
 	uint64_t deadline;          /* of the attach */
 	uint32_t idle_ms;           /* the engine's: so long a silent session lives */
 	char peer[300];             /* "HOST:PORT", for people */
@@ -120,8 +121,6 @@ int udp_ready(struct transport_conn *conn, const struct view *view);
 int udp_inherit(struct transport_conn *conn, struct transport_conn *old);
 int udp_mapped(struct transport_conn *conn, const struct control_map *map, struct control_reader *epochs);
 int udp_adopt(struct transport_conn *conn);
-/* Memory that costs nothing until it is touched. */
-void *udp_reserve(uint64_t bytes);
 
 /* ---- udp_ask.c: the handle's thread ---- */
 /* Seals and sends what is in the writer, if there is something. */

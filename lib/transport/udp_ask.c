@@ -2,11 +2,10 @@
 /* udp: questions of the handle's thread and their answers. A datagram that is lost is asked for
  * again within the attempt; an answer to an earlier question is passed over by its id. */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "core/error.h"
+#include "port/port.h"
 #include "transport/udp.h"
 
 #define ASKS_MAX 6u                 /* of one attempt, each waiting twice as long as the one before */
@@ -18,7 +17,7 @@
 void udp_data_send(struct transport_conn *conn, unsigned char *d, struct udp_writer *w)
 {
 	size_t n = w->size ? udp_flow_seal(&conn->data.flow, d, w) : 0;
-	if (n && send(conn->data.fd, d, n, MSG_NOSIGNAL) < 0)
+	if (n && port_send(conn->data.fd, d, n) < 0)
 		n = 0; /* as if it was lost on the way; the slow path finds out why */
 	*w = udp_flow_begin(d);
 }
@@ -127,15 +126,13 @@ static int take_frame(struct transport_conn *conn, const struct udp_frame *f, st
 /* Polls if that was asked for, then sleeps. Bytes; negative: none came. */
 static ssize_t next_datagram(struct transport_conn *conn, uint64_t ns, unsigned char *d)
 {
-	struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
-	struct pollfd p = { conn->data.fd, POLLIN, 0 };
 	uint64_t start = conn->spin_ns && ns ? clock_now(&clock_system) : 0;
 	ssize_t n = -1;
 	while (start && n < 0 && clock_now(&clock_system) - start < (conn->spin_ns < ns ? conn->spin_ns : ns))
-		n = recv(conn->data.fd, d, UDP_DATAGRAM + 1, MSG_DONTWAIT);
-	if (n >= 0 || (ns && ppoll(&p, 1, &t, NULL) <= 0))
+		n = port_recv(conn->data.fd, d, UDP_DATAGRAM + 1);
+	if (n >= 0 || (ns && !port_wait(&conn->data.fd, 1, ns)))
 		return n;
-	return recv(conn->data.fd, d, UDP_DATAGRAM + 1, MSG_DONTWAIT);
+	return port_recv(conn->data.fd, d, UDP_DATAGRAM + 1);
 }
 
 int udp_data_receive(struct transport_conn *conn, uint64_t ns, struct udp_expect *x)

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* udp: finding the engine and shaking hands with it. */
 #include <errno.h>
-#include <netdb.h>
-#include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "core/error.h"
+#include "port/socket.h"
 #include "transport/udp.h"
 
 #define FIRST_MS 50                 /* then an INIT goes out again, and each time later */
@@ -25,21 +22,6 @@ struct dial {
 	unsigned char datagram[UDP_DATAGRAM + 1];
 	bool done;
 };
-
-static int open_socket(const struct addrinfo *a)
-{
-	int bytes = BUFFER;
-	int fd = socket(a->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0) {
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-		if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
-			return fd;
-		int error = errno;
-		close(fd);
-		errno = error;
-	}
-	return -errno;
-}
 
 /* Noise's first message, the same for every INIT of this dial. */
 static int first_message(struct dial *d)
@@ -121,7 +103,7 @@ static int no_answer(const struct transport_conn *conn, int error)
 {
 	if (error == -ECONNREFUSED)
 		return dsm__fail(-ENOENT, "udp: no engine listens at %s", conn->peer);
-	return dsm__fail(error, "udp: %s: %s", conn->peer, strerror(-error));
+	return dsm__fail(error, "udp: %s: %s", conn->peer, port_strerror(-error));
 }
 
 /* Answers until `until_ns`. 0: say INIT again, or d->done. */
@@ -129,11 +111,10 @@ static int listen_for(struct dial *d, uint64_t until_ns)
 {
 	uint64_t now;
 	while (!d->done && (now = clock_now(&clock_system)) < until_ns) {
-		struct pollfd p = { d->conn->control.fd, POLLIN, 0 };
-		poll(&p, 1, (int)((until_ns - now) / 1000000u) + 1);
-		ssize_t n = recv(d->conn->control.fd, d->datagram, sizeof(d->datagram), 0);
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return no_answer(d->conn, -errno);
+		port_wait(&d->conn->control.fd, 1, until_ns - now);
+		ssize_t n = port_recv(d->conn->control.fd, d->datagram, sizeof(d->datagram));
+		if (n < 0 && n != -EAGAIN && n != -EINTR)
+			return no_answer(d->conn, (int)n);
 		int rc = n > 0 ? take_answer(d, (size_t)n) : 0;
 		if (rc)
 			return rc < 0 ? rc : 0;
@@ -151,8 +132,9 @@ static int shake_hands(struct dial *d, uint64_t deadline)
 			return dsm__fail(-ETIMEDOUT, "udp: %s does not answer; is dsmd running there with --udp, "
 				"and is the port open?", d->conn->peer);
 		udp_put_init(d->datagram, &d->init);
-		if (send(d->conn->control.fd, d->datagram, UDP_DATAGRAM, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
-			return no_answer(d->conn, -errno);
+		ssize_t n = port_send(d->conn->control.fd, d->datagram, UDP_DATAGRAM);
+		if (n < 0 && n != -EAGAIN)
+			return no_answer(d->conn, (int)n);
 		uint64_t until = now + wait_ms * 1000000u;
 		rc = listen_for(d, until < deadline ? until : deadline);
 		if (clock_now(&clock_system) >= until) /* not after a cookie, which comes at once */
@@ -165,19 +147,19 @@ static int dial_one(struct transport_conn *conn, const struct addrinfo *a, const
 	uint64_t deadline)
 {
 	struct dial d = { .conn = conn, .secret = secret };
-	int fd = open_socket(a);
+	int fd = port_udp_connect(a, BUFFER);
 	if (fd < 0)
 		return no_answer(conn, fd);
 	conn->control.fd = fd;
 	int rc = shake_hands(&d, deadline);
 	noise_wipe(&d.hs);
-	if (rc == 0 && (fd = open_socket(a)) < 0)
+	if (rc == 0 && (fd = port_udp_connect(a, BUFFER)) < 0)
 		rc = no_answer(conn, fd);
 	if (rc == 0) {
 		conn->data.fd = fd;
 		return 0;
 	}
-	close(conn->control.fd);
+	port_socket_close(conn->control.fd);
 	conn->control.fd = -1;
 	return rc;
 }
@@ -191,7 +173,9 @@ int udp_dial(struct transport_conn *conn, const struct uri *uri, const struct tr
 	bool six = strchr(uri->host, ':') != NULL;
 	snprintf(service, sizeof(service), "%u", port);
 	snprintf(conn->peer, sizeof(conn->peer), "%s%s%s:%u", six ? "[" : "", uri->host, six ? "]" : "", port);
-	int rc = transport_secret_find(as, &secret);
+	int rc = port_sockets_start();
+	if (rc == 0)
+		rc = transport_secret_find(as, &secret);
 	if (rc)
 		return rc;
 	int error = getaddrinfo(uri->host, service, &hints, &list);

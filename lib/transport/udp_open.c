@@ -4,19 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "core/error.h"
+#include "port/port.h"
 #include "transport/udp.h"
 
 #define DIRECTORY_BYTES_MAX ((uint64_t)1 << 32)
-
-void *udp_reserve(uint64_t bytes)
-{
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return at == MAP_FAILED ? NULL : at;
-}
 
 /* Of header and directory; until the attach's deadline. */
 static int fetch_base(struct transport_conn *conn, uint64_t offset, uint64_t bytes, unsigned char *to)
@@ -68,7 +61,7 @@ int udp_open(struct transport_conn *conn, const struct control_welcome *welcome,
 	conn->directory_bytes = conn->header.directory_bytes;
 	uint64_t whole = round_up(conn->directory_bytes, 8);
 	conn->directory_room = round_up(whole, DSM_PAGE);
-	conn->directory = udp_reserve(conn->directory_room);
+	conn->directory = port_reserve(conn->directory_room);
 	if (!conn->directory)
 		return dsm__fail(-ENOMEM, "no memory for a directory of %llu bytes",
 			(unsigned long long)conn->directory_bytes);
@@ -97,8 +90,8 @@ static int make_room(struct transport_conn *conn, const struct view *view)
 	}
 	conn->last_room = round_up(at ? at : 1, DSM_PAGE);
 	conn->slot_room = round_up(largest, DSM_PAGE);
-	conn->last = udp_reserve(conn->last_room);
-	conn->slot = udp_reserve(conn->slot_room);
+	conn->last = port_reserve(conn->last_room);
+	conn->slot = port_reserve(conn->slot_room);
 	return conn->last && conn->slot ? 0 : -ENOMEM;
 }
 

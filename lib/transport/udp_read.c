@@ -2,13 +2,11 @@
 /* udp: reads. A slot comes as it lies at the engine and is believed when its check verifies, as
  * over any network; after that the engine's word says which version it is. */
 #include <errno.h>
-#include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "core/step.h"
+#include "port/port.h"
 #include "transport/udp.h"
 
 #define WAIT_SLICE_NS UINT64_C(10000000)    /* then a look at `wake` */
@@ -240,8 +238,7 @@ void udp_wait(struct transport_conn *conn, uint32_t group, uint64_t since, const
 			return;
 		uint64_t left = ns - (now - start), slice = left < WAIT_SLICE_NS ? left : WAIT_SLICE_NS;
 		if (atomic_load_explicit(&conn->broken, memory_order_relaxed)) {
-			struct timespec t = { 0, (long)slice };
-			syscall(SYS_futex, wake, FUTEX_WAIT, woken, &t, 0, 0);
+			port_word_wait(wake, woken, slice);
 		} else {
 			if (!asked || now - asked > WAIT_AGAIN_NS) {
 				put_wait(conn, group, since);

@@ -3,10 +3,7 @@
  * brought, and acknowledged. What is not acknowledged comes again, so nothing here asks for an
  * update; only the subscription itself is asked for until it is answered. */
 #include <errno.h>
-#include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "transport/udp.h"
 
@@ -188,9 +185,8 @@ void udp_listen(struct transport_conn *conn, const _Atomic uint32_t *wake, uint3
 	for (;;) {
 		uint64_t left = ns - (now - start), slice = left < SLICE_NS ? left : SLICE_NS;
 		if (atomic_load_explicit(&conn->broken, memory_order_relaxed)) {
-			struct timespec t = { 0, (long)slice };
 			if (slice)
-				syscall(SYS_futex, wake, FUTEX_WAIT, woken, &t, 0, 0);
+				port_word_wait(wake, woken, slice);
 		} else {
 			ask_again(conn, now);
 			if (udp_data_receive(conn, slice, NULL) == 0) /* and what else has come: newest wins */

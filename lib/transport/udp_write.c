@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "port/port.h"
 #include "transport/udp.h"
 #include "wire/le.h"
 
@@ -41,7 +42,7 @@ int udp_granted(struct transport_conn *conn, uint32_t owner)
 	while ((uint64_t)slots * UDP_PIECE < largest + UDP_PIECE)
 		slots *= 2;
 	conn->stage_room = round_up(DSM_LINE + largest, DSM_PAGE);
-	conn->stage = udp_reserve(conn->stage_room);
+	conn->stage = port_reserve(conn->stage_room);
 	if (!conn->stage || udp_sender_init(&conn->commits, slots))
 		return dsm__fail(-ENOMEM, "no memory for %u own groups", o->group_count);
 	return 0;
@@ -56,7 +57,7 @@ static int broken(const struct transport_conn *conn)
 			"acknowledged may be there or not", view_text(conn->view, own(conn)->name));
 	if (conn->refused)
 		return dsm__fail(-EIO, "owner \"%s\": the engine refused a commit: %s",
-			view_text(conn->view, own(conn)->name), strerror(-conn->refused));
+			view_text(conn->view, own(conn)->name), port_strerror(-conn->refused));
 	return dsm__fail(-ENOTCONN, "the engine is gone; what was not acknowledged may be there or not");
 }
 

@@ -6,6 +6,8 @@
 
 #include <dsm/dsm.h>
 
+#include "wire/status.h"
+
 /* ---- primitives ---- */
 
 static bool put(struct control_writer *w, const void *bytes, size_t n)
@@ -150,7 +152,7 @@ int control_get_hello(struct control_reader *r, struct control_hello *m)
 
 void control_put_welcome(struct control_writer *w, const struct control_welcome *m)
 {
-	put_le(w, (uint32_t)m->status, 4);
+	put_le(w, status_to_wire(m->status), 4);
 	put_le(w, m->session, 4);
 	put_le(w, m->flags, 4);
 	put_le(w, m->owner, 4);
@@ -171,7 +173,7 @@ int control_get_welcome(struct control_reader *r, struct control_welcome *m)
 		get_le(r, 8, &m->generation) && get_le(r, 8, &m->header_bytes) &&
 		get_le(r, 8, &m->directory_bytes) && get_le(r, 8, &m->waiters_bytes) &&
 		get_text(r, m->text, sizeof(m->text));
-	m->status = (int32_t)status;
+	m->status = status_from_wire(status);
 	return done(ok && m->status <= 0);
 }
 
@@ -314,7 +316,7 @@ bool control_put_reply(struct control_writer *w, const struct control_reply *m)
 {
 	size_t before = w->size;
 	put_le(w, m->number, 8);
-	put_le(w, (uint32_t)m->status, 4);
+	put_le(w, status_to_wire(m->status), 4);
 	put_le(w, m->previous, 8);
 	put_text(w, m->status ? m->text : "", sizeof(m->text));
 	return entry(w, before);
@@ -325,7 +327,7 @@ int control_get_reply(struct control_reader *r, struct control_reply *m)
 	uint32_t status = 0;
 	bool ok = get_le(r, 8, &m->number) && get_32(r, &status) && get_le(r, 8, &m->previous) &&
 		get_text(r, m->text, sizeof(m->text));
-	m->status = (int32_t)status;
+	m->status = status_from_wire(status);
 	return done(ok && m->status <= 0 && m->status > -4096);
 }
 

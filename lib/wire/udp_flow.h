@@ -4,6 +4,7 @@
 #ifndef DSM_LIB_WIRE_UDP_FLOW_H
 #define DSM_LIB_WIRE_UDP_FLOW_H
 
+#include "port/errno.h"
 #include "wire/noise.h"
 #include "wire/replay.h"
 #include "wire/udp.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "wire/le.h"
+#include "wire/status.h"
 #include "wire/udp.h"
 
 #define LINE_BYTES 16u
@@ -127,7 +128,7 @@ bool udp_put_answer(struct udp_writer *w, const struct udp_answer *m)
 	if (!at)
 		return false;
 	le_put(at, m->id, 4);
-	le_put(at + 4, (uint32_t)m->status, 4);
+	le_put(at + 4, status_to_wire(m->status), 4);
 	le_put(at + 8, m->seq, 8);
 	le_put(at + 16, m->offset, 4);
 	if (m->bytes)
@@ -143,7 +144,7 @@ int udp_get_answer(const struct udp_frame *f, struct udp_answer *m)
 	uint16_t bytes = (uint16_t)(f->bytes - ANSWER_HEAD);
 	if (!status_ok(status) || (status && bytes))
 		return -EBADMSG;
-	*m = (struct udp_answer){ (uint32_t)le_get(f->body, 4), status, le_get(f->body + 8, 8),
+	*m = (struct udp_answer){ (uint32_t)le_get(f->body, 4), status_from_wire((uint32_t)status), le_get(f->body + 8, 8),
 		(uint32_t)le_get(f->body + 16, 4), bytes, f->body + ANSWER_HEAD };
 	return 0;
 }
@@ -253,7 +254,7 @@ bool udp_put_notify(struct udp_writer *w, const struct udp_newest *m)
 
 bool udp_put_committed(struct udp_writer *w, const struct udp_committed *m)
 {
-	return put_pair(w, UDP_COMMITTED, (uint32_t)m->status, m->number);
+	return put_pair(w, UDP_COMMITTED, status_to_wire(m->status), m->number);
 }
 
 int udp_get_wait(const struct udp_frame *f, struct udp_wait *m)
@@ -276,7 +277,8 @@ int udp_get_committed(const struct udp_frame *f, struct udp_committed *m)
 {
 	if (!is(f, UDP_COMMITTED, 12) || !status_ok((int32_t)le_get(f->body, 4)))
 		return -EBADMSG;
-	*m = (struct udp_committed){ le_get(f->body + 4, 8), (int32_t)le_get(f->body, 4) };
+	*m = (struct udp_committed){ le_get(f->body + 4, 8),
+		status_from_wire((uint32_t)le_get(f->body, 4)) };
 	return 0;
 }
 
@@ -284,7 +286,7 @@ bool udp_put_close(struct udp_writer *w, const struct udp_close *m)
 {
 	unsigned char *at = udp_frame_begin(w, UDP_CLOSE, 4);
 	if (at)
-		le_put(at, (uint32_t)m->status, 4);
+		le_put(at, status_to_wire(m->status), 4);
 	return at != NULL;
 }
 
@@ -292,7 +294,7 @@ int udp_get_close(const struct udp_frame *f, struct udp_close *m)
 {
 	if (!is(f, UDP_CLOSE, 4) || !status_ok((int32_t)le_get(f->body, 4)))
 		return -EBADMSG;
-	m->status = (int32_t)le_get(f->body, 4);
+	m->status = status_from_wire((uint32_t)le_get(f->body, 4));
 	return 0;
 }
 
