@@ -47,6 +47,14 @@ static int add_other(struct dsm_table *t)
 	return rc ? rc : dsm_table_cell(t, &cell);
 }
 
+static int add_wide(struct dsm_table *t)
+{
+	struct dsm_group_spec group = { "sensors", "sensors.wide", "", 2, 0, false };
+	struct dsm_cell_spec cell = { "sensors.wide", "data", "", "", DSM_BYTES, 8128, 0, 0, 0, -1 };
+	int rc = dsm_table_group(t, &group);
+	return rc ? rc : dsm_table_cell(t, &cell);
+}
+
 int fixture_table_of(unsigned flags, struct dsm_table **out)
 {
 	struct dsm_table *t;
@@ -62,6 +70,8 @@ int fixture_table_of(unsigned flags, struct dsm_table **out)
 		rc = dsm_table_cell(t, &cells[i]);
 	if (rc == 0 && flags & FIXTURE_OTHER)
 		rc = add_other(t);
+	if (rc == 0 && flags & FIXTURE_WIDE)
+		rc = add_wide(t);
 	if (rc == 0)
 		*out = t;
 	else

@@ -20,6 +20,7 @@ int fixture_other_table(struct dsm_table **out);
 enum fixture_flags {
 	FIXTURE_NETWORK = 1, /* every owner may attach through a network */
 	FIXTURE_OTHER = 2,   /* the other table */
+	FIXTURE_WIDE = 4,    /* sensors.wide, K = 2: data bytes(8128): of several packets */
 };
 int fixture_table_of(unsigned flags, struct dsm_table **out);
 /* Opens an engine; `name` (64 bytes) gets its name. opts may be NULL. */

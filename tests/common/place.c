@@ -201,6 +201,27 @@ int place_flap(struct place *place)
 	return place->fd < 0 ? -ENOTSUP : ask(place, "flap");
 }
 
+int place_netem(struct place *place, const char *netem)
+{
+	if (place->fd < 0)
+		return -ENOTSUP;
+	return netem ? ask(place, "netem %s", netem) : ask(place, "clear");
+}
+
+int place_wire(struct place *place, struct wire *out)
+{
+	int rc = place->fd < 0 ? -ENOTSUP : ask(place, "wire");
+	if (rc == 0 && sscanf(place->text, "ok " WIRE_FORMAT, &out->dropped, &out->made, &out->left,
+			&out->again, &out->early) != 5)
+		rc = -EBADMSG;
+	return rc;
+}
+
+int place_power_cycle(struct place *place)
+{
+	return place->fd < 0 ? -ENOTSUP : ask(place, "cycle");
+}
+
 int place_device(struct place *place, bool there)
 {
 	return place->fd < 0 ? -ENOTSUP : ask(place, there ? "add" : "del");

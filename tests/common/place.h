@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "common/fixture.h"
+#include "common/wire.h"
 
 #define PLACE_PORT 7460 /* of engine_host, TCP */
 #define PLACE_LINE 4096 /* bytes of a line of its protocol */
@@ -46,6 +47,12 @@ int place_power_off(struct place *place);
 int place_device(struct place *place, bool there);
 /* Its link goes down shortly after this returned, and comes back 2.5 s later. */
 int place_flap(struct place *place);
+/* What leaves it is treated so (`tc qdisc … netem`), NULL: no longer; what its network did so far. */
+int place_netem(struct place *place, const char *netem);
+int place_wire(struct place *place, struct wire *out);
+/* As if its power went and came back, shortly after this returned: for some seconds nothing leaves it,
+ * then there is no engine and no connection, and nobody has said good-bye. place_open() is next. */
+int place_power_cycle(struct place *place);
 
 /* ---- the other side: place_keeper.c ---- */
 /* Serves one connection until it ends. Forks the process that holds the engine. */

@@ -4,8 +4,8 @@
  * reads the lines, and its child, the worker, which has the engine and can therefore be
  * stopped, continued and killed. Lines:
  *   open NAME PORT FLAGS SERVE | close | reload FLAGS | write TIME CELL=TYPE:HEX...  the worker's
- *   stop | cont | kill | halt | del | add | flap                                          the keeper's
- * Answers: "ok NAME PORT" or "error ERRNO TEXT".
+ *   stop | cont | kill | halt | del | add | flap | netem ARGUMENT... | clear | wire | cycle  the keeper's
+ * Answers: "ok NAME PORT", to wire "ok" and its numbers, or "error ERRNO TEXT".
  */
 #include <errno.h>
 #include <signal.h>
@@ -198,6 +198,53 @@ static int in_guest(const char *command)
 	return system(command) ? -EIO : 0;
 }
 
+static int impair(const char *netem)
+{
+	char command[200];
+	if (netem[strspn(netem, "abcdefghijklmnopqrstuvwxyz0123456789.% ")])
+		return -EINVAL;
+	int n = snprintf(command, sizeof(command), "tc qdisc replace dev eth0 root netem limit 10000 %s", netem);
+	return n > 0 && (size_t)n < sizeof(command) ? in_guest(command) : -EMSGSIZE;
+}
+
+/* What a host that lost its power forgets: its processes, and what its device knew of connections. */
+static int cycle_power(struct keeper *k)
+{
+	usleep(200000); /* the answer leaves */
+	int rc = impair("loss 100%");
+	end_worker(k);
+	if (rc == 0)
+		rc = in_guest("rdma link del $GUEST_DEV && sleep 2.5 && rdma link add $GUEST_DEV type rxe netdev eth0");
+	if (rc == 0)
+		rc = in_guest("tc qdisc del dev eth0 root");
+	return rc ? rc : start_worker(k);
+}
+
+static int say_wire(char answer[PLACE_LINE])
+{
+	struct wire w;
+	wire_count(&w);
+	snprintf(answer, PLACE_LINE, "ok " WIRE_FORMAT, w.dropped, w.made, w.left, w.again, w.early);
+	return 0;
+}
+
+/* The network of this machine. -EOPNOTSUPP it is another line. */
+static int network_line(const char *line, char answer[PLACE_LINE])
+{
+	if (strcmp(line, "del") == 0)
+		return in_guest("timeout 20 rdma link del $GUEST_DEV");
+	if (strcmp(line, "add") == 0)
+		return in_guest("rdma link add $GUEST_DEV type rxe netdev eth0");
+	if (strcmp(line, "flap") == 0) /* after the answer has left */
+		return in_guest("(sleep 0.2; ip link set eth0 down; sleep 2.5; ip link set eth0 up) "
+			"</dev/null >/dev/null 2>&1 &");
+	if (strncmp(line, "netem ", 6) == 0)
+		return impair(line + 6);
+	if (strcmp(line, "clear") == 0)
+		return in_guest("tc qdisc del dev eth0 root");
+	return strcmp(line, "wire") == 0 ? say_wire(answer) : -EOPNOTSUPP;
+}
+
 void keeper_serve(int fd)
 {
 	struct keeper k = { .fd = fd };
@@ -214,14 +261,11 @@ void keeper_serve(int fd)
 			rc = start_worker(&k);
 		} else if (strcmp(line, "halt") == 0) {
 			rc = in_guest("guest-poweroff 0");
-		} else if (strcmp(line, "del") == 0) {
-			rc = in_guest("timeout 20 rdma link del $GUEST_DEV");
-		} else if (strcmp(line, "add") == 0) {
-			rc = in_guest("rdma link add $GUEST_DEV type rxe netdev eth0");
-		} else if (strcmp(line, "flap") == 0) { /* after the answer has left */
-			rc = in_guest("(sleep 0.2; ip link set eth0 down; sleep 2.5; ip link set eth0 up) "
-				"</dev/null >/dev/null 2>&1 &");
-		} else {
+		} else if (strcmp(line, "cycle") == 0) {
+			rc = line_put(fd, answer) ? -EPIPE : cycle_power(&k);
+			if (rc == 0)
+				continue;
+		} else if ((rc = network_line(line, answer)) == -EOPNOTSUPP) {
 			rc = ask_worker(&k, line, answer);
 		}
 		if (rc)

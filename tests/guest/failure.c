@@ -42,7 +42,7 @@ static void engine_killed(struct scene *s)
 {
 	check(place_kill(&s->place) == 0, "kill");
 	scene_is_lost(s, "engine killed");
-	check(place_open(&s->place, s->place.flags, true) == 0, "open again");
+	check(place_open(&s->place, s->place.flags, PLACE_RDMA) == 0, "open again");
 	scene_is_back(s, "engine killed, started again", DSM_EVENT_GENERATION);
 }
 
@@ -50,7 +50,7 @@ static void engine_restarted(struct scene *s)
 {
 	check(place_close(&s->place) == 0, "close");
 	scene_is_lost(s, "engine closed");
-	check(place_open(&s->place, s->place.flags, true) == 0, "open again");
+	check(place_open(&s->place, s->place.flags, PLACE_RDMA) == 0, "open again");
 	scene_is_back(s, "engine closed, opened again", DSM_EVENT_GENERATION);
 }
 
@@ -58,7 +58,7 @@ static void engine_has_another_table(struct scene *s)
 {
 	check(place_close(&s->place) == 0, "close");
 	scene_is_lost(s, "engine closed");
-	check(place_open(&s->place, s->place.flags ^ FIXTURE_OTHER, true) == 0, "open another");
+	check(place_open(&s->place, s->place.flags ^ FIXTURE_OTHER, PLACE_RDMA) == 0, "open another");
 	check(scene_event(s->r, DSM_EVENT_TABLE_CHANGED), "another table: the reader gets no event");
 	check(scene_event(s->w, DSM_EVENT_TABLE_CHANGED), "another table: the owner gets no event");
 	struct dsm_sample sample;
@@ -80,11 +80,15 @@ static void engine_stopped(struct scene *s)
 
 /* ---- the wire ---- */
 
+/* Neither what is sent nor what comes arrives. */
 static void cable_cut(struct scene *s)
 {
 	impair("loss 100%");
+	check(run("nft 'add table inet cut; add chain inet cut in { type filter hook prerouting priority -300; "
+		"policy drop; }'") == 0, "what comes is not dropped");
 	scene_is_lost(s, "cable cut");
 	clear();
+	check(run("nft delete table inet cut") == 0, "what comes stays dropped");
 	scene_is_back(s, "cable cut and mended", DSM_EVENT_ATTACHED);
 }
 
@@ -139,28 +143,97 @@ static void device_removed_there(struct scene *s)
 	scene_is_back(s, "device of the engine removed and added", DSM_EVENT_ATTACHED);
 }
 
-static void impaired(struct scene *s, const char *netem)
+/* ---- a bad wire ---- */
+
+/* What a wire did between two looks; doubled_there is of what the engine's host sent, its answers to READs. */
+struct harm { long long dropped_here, dropped_there, doubled_there, again, early; };
+
+static void look_at(struct scene *s, struct wire wires[2])
 {
-	struct dsm_stats before, after;
-	uint64_t reattached = scene_reattached(s), until = plain_ms() + 6000;
-	unsigned steps = 0;
-	dsm_stats(s->r, &before);
-	impair(netem);
-	for (; steps < 300 && plain_ms() < until; steps++)
-		scene_try(s, netem);
-	clear();
-	dsm_stats(s->r, &after);
-	scene_is_back(s, netem, 0);
-	printf("  %s: %u steps, %llu reads, %llu attempts more, re-attached %llu times\n", netem, steps,
-		(unsigned long long)(after.reads - before.reads), (unsigned long long)(after.retries - before.retries),
-		(unsigned long long)(scene_reattached(s) - reattached));
+	wire_count(&wires[0]);
+	check(place_wire(&s->place, &wires[1]) == 0, "what the wire did at the engine's host is not known");
 }
 
-static void loss_1(struct scene *s) { impaired(s, "loss 1%"); }
-static void loss_5(struct scene *s) { impaired(s, "loss 5%"); }
-static void delay_20(struct scene *s) { impaired(s, "delay 20ms"); }
-static void reordered(struct scene *s) { impaired(s, "delay 2ms reorder 25% 50%"); }
-static void duplicated(struct scene *s) { impaired(s, "duplicate 10%"); }
+static struct harm harm_between(const struct wire from[2], const struct wire to[2])
+{
+	return (struct harm){
+		.dropped_here = to[0].dropped - from[0].dropped,
+		.dropped_there = to[1].dropped - from[1].dropped,
+		.doubled_there = to[1].left - from[1].left - (to[1].made - from[1].made),
+		.again = to[1].again - from[1].again,
+		.early = to[1].early - from[1].early,
+	};
+}
+
+/* Both hosts do it to what leaves them, so READs and what answers them suffer alike. As long as it takes
+ * to see GOOD_MIN of everything and `enough` of the harm. */
+#define GOOD_MIN 30u
+#define IMPAIRED_MS 60000u
+
+static void impaired(struct scene *s, const char *netem, bool (*enough)(const struct harm *))
+{
+	struct dsm_stats before, after;
+	struct wire from[2], to[2];
+	struct harm harm = { 0 };
+	uint64_t reattached = scene_reattached(s), until = plain_ms() + IMPAIRED_MS;
+	unsigned steps = 0;
+	scene_events(s);
+	s->commits = s->reads = s->wides = s->lost = 0;
+	s->fastest_ns = UINT64_MAX;
+	dsm_stats(s->r, &before);
+	look_at(s, from);
+	impair(netem);
+	check(place_netem(&s->place, netem) == 0, "%s: not at the engine's host", netem);
+	do {
+		for (unsigned i = 0; i < 10; i++, steps++)
+			scene_try(s, netem);
+		look_at(s, to);
+		harm = harm_between(from, to);
+	} while ((s->commits < GOOD_MIN || s->reads < GOOD_MIN || s->wides < GOOD_MIN || !enough(&harm)) &&
+		 plain_ms() < until);
+	clear();
+	check(place_netem(&s->place, NULL) == 0, "%s: stays at the engine's host", netem);
+	dsm_stats(s->r, &after);
+	printf("  %s: %u steps; %u commits, %u reads and %u of wide were good; %llu attempts more\n", netem, steps,
+		s->commits, s->reads, s->wides, (unsigned long long)(after.retries - before.retries));
+	printf("  dropped here %lld, there %lld; doubled there %lld; requests that came twice %lld, too early %lld\n",
+		harm.dropped_here, harm.dropped_there, harm.doubled_there, harm.again, harm.early);
+	check(s->commits >= GOOD_MIN && s->reads >= GOOD_MIN && s->wides >= GOOD_MIN, "%s: %u of each are wanted",
+		netem, GOOD_MIN);
+	check(enough(&harm), "%s: it did not do what it is here for", netem);
+	scene_is_back(s, netem, 0);
+	uint64_t again = scene_reattached(s) - reattached;
+	printf("  re-attached %llu times, %u losses of the reader\n", (unsigned long long)again, s->lost);
+	check(again >= s->lost, "%s: the reader was lost %u times, and %llu re-attaches are counted", netem, s->lost,
+		(unsigned long long)again);
+}
+
+static bool loses(const struct harm *h) { return h->dropped_here > 0 && h->dropped_there > 0; }
+static bool doubles(const struct harm *h) { return h->doubled_there > 10 && h->again > 0; }
+static bool reorders(const struct harm *h) { return h->early > 0; }
+static bool any(const struct harm *h) { return h != NULL; }
+
+static void loss_1(struct scene *s) { impaired(s, "loss 1%", loses); }
+static void loss_5(struct scene *s) { impaired(s, "loss 5%", loses); }
+static void reordered(struct scene *s) { impaired(s, "delay 2ms reorder 25% 50%", reorders); }
+static void duplicated(struct scene *s) { impaired(s, "duplicate 10%", doubles); }
+
+/* 20 ms each way: a read that took less has not been on the wire. */
+static void delay_20(struct scene *s)
+{
+	impaired(s, "delay 20ms", any);
+	check(s->fastest_ns >= 40 * UINT64_C(1000000), "delay 20ms: a read took %llu us",
+		(unsigned long long)(s->fastest_ns / 1000));
+}
+
+/* Silence, then an engine's host that knows nothing of its connections. */
+static void power_back(struct scene *s)
+{
+	check(place_power_cycle(&s->place) == 0, "power off and on");
+	scene_is_lost(s, "power off");
+	check(place_open(&s->place, s->place.flags, PLACE_RDMA) == 0, "open again");
+	scene_is_back(s, "power off and on", DSM_EVENT_GENERATION);
+}
 
 /* Last: there is nobody afterwards. */
 static void power_cut(struct scene *s)
@@ -185,6 +258,7 @@ static const struct { const char *name; void (*run)(struct scene *s); } cases[] 
 	{ "device_removed", device_removed },
 	{ "device_removed_there", device_removed_there },
 	{ "engine_has_another_table", engine_has_another_table },
+	{ "power_back", power_back },
 	{ "power_cut", power_cut },
 };
 

@@ -58,6 +58,12 @@ static inline void plain_begin(unsigned bound_seconds)
 	alarm(bound_seconds);
 }
 
+static inline uint64_t plain_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 static inline uint64_t plain_ms(void)
 {
 	struct timespec t;
