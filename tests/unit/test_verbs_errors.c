@@ -20,6 +20,7 @@ static struct status statuses[] = {
 	{ IBV_WC_REM_ABORT_ERR, -ECONNRESET }, { IBV_WC_INV_EECN_ERR, -EIO },
 	{ IBV_WC_INV_EEC_STATE_ERR, -EIO }, { IBV_WC_FATAL_ERR, -EIO },
 	{ IBV_WC_RESP_TIMEOUT_ERR, -ETIMEDOUT }, { IBV_WC_GENERAL_ERR, -EIO },
+	{ IBV_WC_TM_ERR, -EIO }, { IBV_WC_TM_RNDV_INCOMPLETE, -EIO },
 };
 #define EACH(name) \
 	static void name##_with(const struct status *st); \

@@ -41,7 +41,7 @@ static int post_recv(struct ibv_qp *qp, struct ibv_recv_wr *wr, struct ibv_recv_
 	}
 	uint32_t at = (p->recv_head + p->recv_count++) % PROVIDER_QUEUE;
 	p->recvs[at] = *wr;
-	p->recv_sges[at] = wr->sg_list[0];
+	p->recv_sges[at] = wr->num_sge ? wr->sg_list[0] : (struct ibv_sge){ 0 };
 	return 0;
 }
 
@@ -71,6 +71,10 @@ static int poll_cq(struct ibv_cq *cq, int room, struct ibv_wc *wc)
 {
 	struct provider *p = of(cq->context);
 	int n = 0;
+	if (p->side.wr_id && room) {
+		wc[n++] = p->side;
+		p->side.wr_id = 0;
+	}
 	while (n < room && p->send_count && !p->hold)
 		n += complete(p, &wc[n]);
 	for (; n < room && p->dead && p->recv_count; n++) {
@@ -98,6 +102,11 @@ void provider_arrive(struct provider *p, const void *frame, uint32_t bytes)
 	p->sends[at].sge = (struct ibv_sge){ p->recv_sges[r].addr, bytes, 0 };
 	p->sends[at].wr = (struct ibv_send_wr){ .wr_id = p->recvs[r].wr_id, .opcode = IBV_WR_SEND,
 		.send_flags = IBV_SEND_SIGNALED };
+}
+
+void provider_side(struct provider *p, uint32_t qp_num, enum ibv_wc_status status)
+{
+	p->side = (struct ibv_wc){ .wr_id = VERBS_READ, .status = status, .qp_num = qp_num };
 }
 
 void provider_commit(struct provider *p, uint64_t seq, unsigned char fill)

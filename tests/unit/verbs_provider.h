@@ -26,6 +26,7 @@ struct provider {
 	uint32_t send_head, send_count, recv_head, recv_count, posts;
 	enum ibv_wc_status status;  /* of what completes next; after an error all is flushed */
 	bool dead, refuse_posts, hold;
+	struct ibv_wc side;         /* comes next, and concerns no queue pair of ours; wr_id 0: none */
 	/* the engine's memory */
 	unsigned char bank[8192] __attribute__((aligned(64)));
 	struct directory_group group;
@@ -41,5 +42,8 @@ void provider_free(struct provider *p);
 void provider_commit(struct provider *p, uint64_t seq, unsigned char fill);
 /* One frame arrives in the oldest RECV. */
 void provider_arrive(struct provider *p, const void *frame, uint32_t bytes);
+
+/* A completion of another pair on the same queue: of a RECV that nothing was ever sent to. */
+void provider_side(struct provider *p, uint32_t qp_num, enum ibv_wc_status status);
 
 #endif
