@@ -10,6 +10,9 @@ passed=0 failed=0 skipped=0 pids=() out='' err='' status=0
 # what a sanitizer has to say goes where finish() looks, also from a terminal that is gone by then
 export PEEKER_TEST_MARK=$work
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$work/sanitizer
+# ncurses forgets a piece of its own where it does not know the terminal type
+echo 'leak:new_prescr' >"$work/known-leaks"
+export LSAN_OPTIONS=suppressions=$work/known-leaks:print_suppressions=0
 export LC_ALL=C.UTF-8 TZ=UTC DSM_URI="shm://$name"
 unset NO_COLOR COLUMNS LINES TMUX
 
@@ -40,7 +43,8 @@ check() {
 
 ask_to_end() {
 	local pid
-	tmux -S "$socket" kill-server 2>/dev/null
+	end_in_terminal
+	mux kill-server 2>/dev/null
 	for pid in "${pids[@]}"; do kill -CONT "$pid"; kill "$pid"; done 2>/dev/null
 	wait 2>/dev/null
 	pids=()
@@ -55,24 +59,26 @@ peekers() {
 }
 no_peekers() { [[ -z $(peekers) ]]; }
 
-# What one that did not end is waiting for; then it is killed.
+# What one that did not end is waiting for.
 show_stuck() {
 	local pid=$1 task
 	printf '# did not end: %s\n' "$pid: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
 	for task in "/proc/$pid/task"/*; do
-		printf '#   thread %s: %s; system call %s; %s\n' "${task##*/}" "$(grep -s '^State' "$task/status")" \
-			"$(cat "$task/syscall" 2>&1)" "$(grep -sE '^Sig(Pnd|Blk|Cgt)' "$task/status" | tr '\n\t' '  ')"
+		printf '#   thread %s: %s; at %s, system call %s; %s\n' "${task##*/}" "$(grep -s '^State' "$task/status")" \
+			"$(cat "$task/wchan" 2>&1)" "$(cat "$task/syscall" 2>&1)" \
+			"$(grep -sE '^(Tracer|Sig(Pnd|Blk|Cgt)|ShdPnd)' "$task/status" | tr '\n\t' '  ')"
 	done
-	kill -KILL "$pid"
 } 2>/dev/null
 
 # Whatever a test leaves running has to end when it is asked to, and without a complaint.
 check_ends() {
-	local pid
+	local pid stuck
 	ask_to_end
 	out=$(peekers) err='' status=0
 	check 'all that was started has ended' within 30 no_peekers
-	for pid in $(peekers); do show_stuck "$pid"; done
+	mapfile -t stuck < <(peekers) # all are looked at before the first is killed, which may end others
+	for pid in "${stuck[@]}"; do show_stuck "$pid"; done
+	for pid in "${stuck[@]}"; do kill -KILL "$pid" 2>/dev/null; done
 	out=$(cat "$work"/sanitizer.* 2>/dev/null)
 	check 'and no sanitizer has complained' is "$out" ''
 }
@@ -144,10 +150,27 @@ terminal() {
 	# a session of its own keeps the server: the last one to go would take it along
 	mux has-session -t keep 2>/dev/null ||
 		tmux -S "$socket" -f /dev/null new-session -d -s keep cat
+	end_in_terminal
 	mux kill-session -t t 2>/dev/null
 	TERM=tmux-256color tmux -u -S "$socket" -f /dev/null new-session -d -s t -x "${1%x*}" -y "${1#*x}" \
 		"env TERM=${2:-tmux-256color} PS1='ready: ' bash --norc --noprofile"
 	within 5 shows 'ready:'
+}
+
+# The end of a viewer before that of its terminal. A terminal that goes sends SIGCONT besides SIGHUP,
+# which undoes the SIGSTOP by which LeakSanitizer, at the end of a sanitized program, holds it: there
+# the two wait for each other for ever.
+end_in_terminal() {
+	local pids
+	pids=$(in_terminal)
+	[[ -n $pids ]] || return 0
+	# shellcheck disable=SC2086 # a list of words
+	kill $pids 2>/dev/null
+	within 30 eval '[[ -z $(in_terminal) ]]'
+}
+in_terminal() {
+	local pane
+	pane=$(mux list-panes -t t -F '#{pane_pid}' 2>/dev/null) && pgrep -s "$pane" -x 'peeker.*|dsm'
 }
 
 keys() { mux send-keys -t t "$@"; }
