@@ -13,7 +13,7 @@ serve() {
 	"${viewer:-$PEEKER}" --web 127.0.0.1:0 "$@" >"$work/web.out" 2>"$work/web.err" </dev/null &
 	peeker_pid=$!
 	pids+=("$peeker_pid")
-	within 20 grep -q 'http://' "$work/web.out" || cat "$work/web.err"
+	within 20 grep -qs 'http://' "$work/web.out" || cat "$work/web.err"
 	base=$(grep -oE 'http://[0-9.:]+' "$work/web.out" | head -n 1)
 	port=${base##*:}
 }
@@ -157,10 +157,17 @@ test_stream() {
 	kill "$writer"; wait "$writer" 2>/dev/null
 	check "a rate below one: cells once in 5 s ($(with_cells))" is "$(with_cells)" 1
 	check "and a beat each second ($(events news) messages)" test "$(events news)" -ge 3
-	curl -sN --max-time 3 "$base/api/v1/stream?rate=1&match=drilling.rop" >"$work/stream" &
+	curl -sN --max-time 8 "$base/api/v1/stream" >"$work/fast" &
+	local fast=$!
+	curl -sN --max-time 8 "$base/api/v1/stream?rate=1&match=drilling.rop" >"$work/stream" &
 	for i in {1..20}; do "$DSM" set drilling.rop "$i"; sleep 0.1; done
-	wait $!
-	check "at its own rate ($(events news) in 3 s)" test "$(events news)" -le 5
+	"$DSM" set drilling.rop 123.25
+	wait $! "$fast"
+	check "at its own rate ($(events news) in 8 s)" test "$(events news)" -le 10
+	check "another one at another ($(grep -c '^event: news' "$work/fast"))" \
+		test "$(grep -c '^event: news' "$work/fast")" -gt "$(events news)"
+	check 'the newest value comes to both' is "$(grep -l ',123.25,7,' "$work/fast" "$work/stream" | wc -l)" 2
+	check 'the table once' is "$(events table).$(grep -c '^event: table' "$work/fast")" 1.1
 	check 'only what it asked for' hasnt "$(cat "$work/stream")" 'drilling.state'
 }
 
@@ -194,7 +201,7 @@ test_crowd() {
 	(for i in {1..600}; do "$DSM" --uri "$many" set bulk0.c0 "$i"; sleep 0.1; done) &
 	local writer=$!
 	out=$("$WEB_CLIENT" "$port" crowd 200 4) status=$?
-	check "200 viewers, 8 that never read ($out)" is "$status" 0
+	check "200 viewers, 8 that never read: all the others are served ($out)" is "$status" 0
 	kill "$writer"; wait "$writer" 2>/dev/null
 	check 'streams are closed with their clients' within 40 metric dsm_web_viewers 0
 	check 'one attach for all' is "$("$DSM" --uri "$many" ps --format jsonl | grep -c '"peeker"')" 1
@@ -218,10 +225,24 @@ test_stuck() {
 	exec {stuck}<>"/dev/tcp/127.0.0.1/$port"
 	printf 'GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n' >&"$stuck"
 	check 'a stream that takes nothing' within 8 metric dsm_web_viewers 1
+	# and an answer that is no stream
+	exec {answer}<>"/dev/tcp/127.0.0.1/$port"
+	printf 'GET /api/v1/cells HTTP/1.1\r\nHost: localhost\r\n\r\n' >&"$answer"
+	check 'and an answer that nobody takes' within 8 metric dsm_web_connections 3
 	sleep 5
-	check 'is there for a while' metric dsm_web_viewers 1
-	check 'and cut off' within 40 metric dsm_web_viewers 0
-	exec {stuck}>&-
+	check 'are there for a while' metric dsm_web_connections 3
+	check 'others are served' field_is /api/v1/health .ok true
+	check 'the stream is cut off' within 40 metric dsm_web_viewers 0
+	check 'and the answer' within 80 metric dsm_web_connections 1
+	exec {stuck}>&- {answer}>&-
+}
+
+test_limits() {
+	serve "$name"
+	out=$("$WEB_CLIENT" "$port" limits 400 512) status=$?
+	check "the limits ($out)" is "$status" 0
+	check 'afterwards the streams are closed' within 40 metric dsm_web_viewers 0
+	check 'and there is room for others' field_is /api/v1/health .ok true
 }
 
 test_slow() {
@@ -251,6 +272,29 @@ test_fuzz() {
 	check 'without a word' is "$(<"$work/web.err")" ''
 }
 
+# What a phone reads: the code as it is printed, two rows of a line, as a picture.
+check_qr() {
+	local url
+	if ! command -v zbarimg >/dev/null; then
+		skipped=$((skipped + 1))
+		return
+	fi
+	python3 - "$work/out" >"$work/qr.pgm" <<-'PY'
+		import sys
+		halves = {" ": (0, 0), "\u2588": (1, 1), "\u2580": (1, 0), "\u2584": (0, 1)}
+		lines = [l.rstrip("\n") for l in open(sys.argv[1], encoding="utf-8")]
+		width = max((len(l) for l in lines if "\u2588" in l), default=0)
+		lines = [l for l in lines if len(l) == width and set(l) <= set(halves)]
+		rows = [[halves[c][half] for c in l] for l in lines for half in (0, 1)]
+		print("P2", width * 8, len(rows) * 8, 255)
+		for row in rows:
+		    for _ in range(8):
+		        print(*[255 * light for light in row for _ in range(8)])
+	PY
+	url=$(zbarimg -q --raw "$work/qr.pgm" 2>/dev/null)
+	check "the QR code says an address that is printed ($url)" eval '[[ $url == http://* ]] && grep -qF "$url" "$work/out"'
+}
+
 test_start() {
 	run --web 127.0.0.1:0 --timeout 0.5 "$name"; expect 'for a time' 0 'http://127.0.0.1:'
 	run --web --timeout 0.5 "shm://$name-none"; expect 'no engine' 1 '' "$name-none"
@@ -261,12 +305,20 @@ test_start() {
 	run --web-host x "$name"; expect '--web-host alone' 2 '' 'belong to --web'
 	serve "$name"
 	run --web "127.0.0.1:$port" "$name"; expect 'a port in use' 1 '' 'another port'
+	run --web --timeout 0.5 "$name"
+	if has "$err" 'another port'; then
+		skipped=$((skipped + 1)) # somebody has the usual port
+	else
+		expect 'without an address' 0 'http://127.0.0.1:7462/'
+		check 'it is loopback' has "$out" 'this machine only'
+	fi
 	mkdir "$work/bin"
 	printf '#!/bin/sh\necho "$@" >%q\necho $$ >%q\nexec sleep 60\n' "$work/announced" "$work/announcer" \
 		>"$work/bin/avahi-publish"
 	chmod +x "$work/bin/avahi-publish"
 	PATH="$work/bin:$PATH" run --web '*:0' --timeout 1 "$name"; expect 'every address' 0 'can read every cell'
 	check 'a QR code' has "$out" '█ ▄▄▄▄▄ █'
+	check_qr
 	check 'announced by mDNS' matches "$(cat "$work/announced")" "^-f -s dsm peeker $name _http._tcp [0-9]+ path=/$"
 	check 'which ends with it' within 5 eval '! kill -0 "$(<"$work/announcer")" 2>/dev/null'
 	rm "$work/announced"
@@ -287,5 +339,5 @@ begin() {
 }
 
 groups=("$@")
-((${#groups[@]})) || groups=(stuck slow crowd hung api refused token stream fuzz start)
+((${#groups[@]})) || groups=(stuck slow crowd limits hung api refused token stream fuzz start)
 run_groups "${groups[@]}"

@@ -3,8 +3,11 @@
  * Clients that a web viewer must bear: crowds of streams, some of which never read; connections
  * that send a request a byte at a time; requests that are none. Run by web.sh.
  *
- * Usage: web_client PORT crowd N SECONDS   N streams and 8 that never read; prints how many saw
- *                                          an event in each of the last seconds, ends with 0 if all
+ * Usage: web_client PORT crowd N SECONDS   N streams for so long, and 8 that never read; 0 if then
+ *                                          each gets 10 events more within 30 s
+ *        web_client PORT limits N M        N streams are served, one more is refused with 503; with
+ *                                          M connections open, silent ones besides the streams, one
+ *                                          more is served all the same: 0 if so
  *        web_client PORT loris N SECONDS   N connections, a byte each in every half second; prints
  *                                          how many the server has shut
  *        web_client PORT fuzz N SEED       N requests made of pieces and noise; 0 if it survives
@@ -23,6 +26,7 @@
 #include <unistd.h>
 
 #define NEVER_READ 8
+#define EVENTS_WANTED 10u
 #define CLIENTS_MAX 600
 
 struct client { int fd; uint64_t bytes, events; bool gone; };
@@ -92,33 +96,79 @@ static void read_all(int n, uint64_t until_ms)
 	}
 }
 
-static int crowd(int n, int seconds)
+static uint64_t least_events(int n)
 {
-	int served = 0, alive = 0;
-	uint64_t least = UINT64_MAX, most = 0;
+	uint64_t least = UINT64_MAX;
 
-	for (int i = 0; i < NEVER_READ; i++)
-		ask_stream(dial(2048));
+	for (int i = 0; i < n; i++)
+		least = clients[i].events < least ? clients[i].events : least;
+	return least;
+}
+
+/* Until each of them has had so many events; false: 30 s were not enough. */
+static bool read_events(int n, uint64_t wanted)
+{
+	uint64_t end_ms = now_ms() + 30000;
+
+	while (least_events(n) < wanted && now_ms() < end_ms)
+		read_all(n, now_ms() + 100);
+	return least_events(n) >= wanted;
+}
+
+static void open_streams(int n)
+{
 	for (int i = 0; i < n; i++) {
 		clients[i].fd = dial(0);
 		clients[i].gone = clients[i].fd < 0;
 		if (!clients[i].gone)
 			ask_stream(clients[i].fd);
 	}
+}
+
+static int crowd(int n, int seconds)
+{
+	for (int i = 0; i < NEVER_READ; i++)
+		ask_stream(dial(2048));
+	open_streams(n);
 	read_all(n, now_ms() + (uint64_t)seconds * 1000);
-	for (int i = 0; i < n; i++) {
-		served += clients[i].events > 0;
+	for (int i = 0; i < n; i++)
 		clients[i].events = 0;
-	}
-	read_all(n, now_ms() + 4000);
-	for (int i = 0; i < n; i++) {
-		alive += clients[i].events > 0;
-		least = clients[i].events < least ? clients[i].events : least;
-		most = clients[i].events > most ? clients[i].events : most;
-	}
-	printf("%d of %d streams served, %d with events in the last 4 s: %llu to %llu each\n", served,
-		n, alive, (unsigned long long)least, (unsigned long long)most);
-	return alive == n ? 0 : 1;
+	uint64_t began_ms = now_ms();
+	bool good = read_events(n, EVENTS_WANTED);
+	printf("%d streams: each %llu events more after %llu ms\n", n,
+		(unsigned long long)least_events(n), (unsigned long long)(now_ms() - began_ms));
+	return good ? 0 : 1;
+}
+
+/* The status of a GET, 0 if there is none within 30 s. */
+static int status_of(const char *path)
+{
+	char text[256], reply[64] = "";
+	int fd = dial(0), status = 0;
+	struct pollfd end = { .fd = fd, .events = POLLIN };
+
+	snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+	if (fd >= 0 && send(fd, text, strlen(text), MSG_NOSIGNAL) > 0 && poll(&end, 1, 30000) > 0 &&
+	    recv(fd, reply, sizeof reply - 1, 0) > 0 && strncmp(reply, "HTTP/1.1 ", 9) == 0)
+		status = atoi(reply + 9);
+	close(fd);
+	return status;
+}
+
+static int limits(int n, int most)
+{
+	open_streams(n);
+	bool all = read_events(n, 1);
+	int refused = status_of("/api/v1/stream");
+	for (int i = n; i < most; i++)
+		clients[i].fd = dial(0);
+	int served = status_of("/api/v1/health");
+	read_all(n, now_ms() + 100);
+	for (int i = 0; i < n; i++)
+		all &= !clients[i].gone;
+	printf("%d streams%s, one more: %d; beyond %d connections: %d\n", n,
+		all ? "" : " (not all served)", refused, most, served);
+	return all && refused == 503 && served == 200 ? 0 : 1;
 }
 
 static int loris(int n, int seconds)
@@ -213,5 +263,7 @@ int main(int argc, char **argv)
 		return fuzz(n);
 	if (n < 1 || n > CLIENTS_MAX)
 		return 2;
+	if (strcmp(argv[2], "limits") == 0)
+		return last > CLIENTS_MAX ? 2 : limits(n, last);
 	return strcmp(argv[2], "crowd") == 0 ? crowd(n, last) : loris(n, last);
 }
