@@ -23,7 +23,7 @@ end
 
 local types = values { "INIT", "COOKIE", "RESP", "DATA", "REFUSE", "RESET" }
 local frame_types = values { "SEGMENT", "ACK", "READ", "ANSWER", "ASK", "PULSE", "WAIT", "NOTIFY",
-	"COMMITTED", "CLOSE", "PROVE" }
+	"COMMITTED", "CLOSE", "PROVE", "SUBSCRIBE", "SUBSCRIBED", "UNSUBSCRIBE", "UPDATE", "UPDATED" }
 local causes = values { "version", "key", "full", "ending" }
 local kinds = values { "header and directory", "newest", "the slot of a seq", "newest up to a step",
 	"newest seq only", "last complete step" }
@@ -56,7 +56,7 @@ local f = {
 	beyond = ProtoField.uint64("dsm.beyond", "bits of what came beyond it", base.HEX),
 	id = ProtoField.uint32("dsm.id", "id"),
 	kind = ProtoField.uint32("dsm.kind", "kind", base.DEC, kinds),
-	index = ProtoField.uint32("dsm.index", "group or owner"),
+	index = ProtoField.uint32("dsm.index", "group, owner, or place in a subscription"),
 	offset = ProtoField.uint32("dsm.offset", "offset"),
 	bytes = ProtoField.uint32("dsm.bytes", "bytes wanted"),
 	argument = ProtoField.uint64("dsm.argument", "argument"),
@@ -76,6 +76,11 @@ local f = {
 	pid = ProtoField.uint32("dsm.pid", "pid"),
 	value = ProtoField.uint64("dsm.value", "counter's value"),
 	since = ProtoField.uint64("dsm.since", "since"),
+	interval = ProtoField.uint32("dsm.interval", "us between two updates of a group at least"),
+	nth = ProtoField.uint32("dsm.nth", "every nth commit"),
+	change = ProtoField.uint32("dsm.change", "what counts", base.DEC,
+		{ [0] = "every commit", [1] = "beyond a band", [2] = "beyond a band in percent" }),
+	band = ProtoField.uint64("dsm.band", "band (the bits of a double)", base.HEX),
 	number = ProtoField.uint64("dsm.number", "commits carried out, or what is to be said back"),
 	zero = ProtoField.bytes("dsm.zero", "zeros"),
 }
@@ -235,6 +240,64 @@ function read.PROVE(tree, b)
 		return wrong(tree, b, "a PROVE has 8 bytes")
 	end
 	tree:add_le(f.number, b(0, 8))
+	return true
+end
+
+-- A band is finite and not negative.
+local function is_band(range)
+	local high = range(4, 4):le_uint()
+	return high < 0x7ff00000
+end
+
+function read.SUBSCRIBE(tree, b)
+	local n = b:len()
+	if n < 48 or n > 20 + 32 * 28 or (n - 20) % 28 ~= 0 then
+		return wrong(tree, b, "a SUBSCRIBE has 1 to 32 groups")
+	end
+	add_all(tree, b, 0, { { "id", 4 }, { "interval", 4 }, { "nth", 4 }, { "generation", 8 } })
+	local good = b(0, 4):le_uint() ~= 0 and b(8, 4):le_uint() ~= 0
+	for at = 20, n - 28, 28 do
+		add_all(tree, b, at, { { "group", 4 }, { "change", 4 }, { "band", 8 }, { "commit", 8 }, { "epoch", 4 } })
+		good = good and b(at + 4, 4):le_uint() <= 2 and is_band(b(at + 8, 8))
+	end
+	return good or wrong(tree, b, "no id, no nth, or no such change or band")
+end
+
+function read.SUBSCRIBED(tree, b)
+	if b:len() ~= 8 then
+		return wrong(tree, b, "a SUBSCRIBED has 8 bytes")
+	end
+	add_all(tree, b, 0, { { "id", 4 }, { "status", 4 } })
+	return errno_or_zero(b(4, 4)) or wrong(tree, b, "a status that is no errno")
+end
+
+function read.UNSUBSCRIBE(tree, b)
+	if b:len() ~= 4 then
+		return wrong(tree, b, "an UNSUBSCRIBE has 4 bytes")
+	end
+	tree:add_le(f.id, b(0, 4))
+	return true
+end
+
+local place = { { "id", 4 }, { "index", 4 }, { "commit", 8 } }
+
+function read.UPDATE(tree, b)
+	local n = b:len()
+	if n < 16 or n > 16 + 1024 then
+		return wrong(tree, b, "an UPDATE has at most 1024 bytes")
+	end
+	add_all(tree, b, 0, place)
+	if n > 16 then
+		tree:add(f.data, b(16))
+	end
+	return true
+end
+
+function read.UPDATED(tree, b)
+	if b:len() ~= 16 then
+		return wrong(tree, b, "an UPDATED has 16 bytes")
+	end
+	add_all(tree, b, 0, place)
 	return true
 end
 

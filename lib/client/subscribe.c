@@ -182,7 +182,7 @@ static int add_group(struct dsm_subscription *s, uint32_t i, const struct dsm_in
 		return dsm__fail(-ENOMEM, "no memory for a subscription");
 	s->wish[i].rule = (struct filter_rule){
 		.interval_ns = o->max_rate_hz > 0 ? (uint64_t)(1e9 / o->max_rate_hz) : 0,
-		.every_nth = o->every_nth ? o->every_nth : 1, .kind = (uint32_t)x->kind, .band = x->deadband };
+		.every_nth = o->every_nth ? o->every_nth : 1, .kind = (uint32_t)x->kind, .band = fabs(x->deadband) /* of -0 */ };
 	rc = fit_group(s, i);
 	/* seqs are of one generation */
 	if (rc == 0 && x->resume.generation == dsm->link->welcome.generation && x->resume.seq)

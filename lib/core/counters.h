@@ -48,7 +48,8 @@
 	X(UDP_UNKNOWN, "udp_unknown", "datagrams of a session that is not there") \
 	X(UDP_FOREIGN, "udp_foreign", "datagrams at the udp port that are none of dsm's") \
 	X(ADC_OVERRUNS, "adc_overruns", "times that an ADC board told of lost samples") \
-	X(ADC_LINK_LOSSES, "adc_link_losses", "times that an ADC board's network was away")
+	X(ADC_LINK_LOSSES, "adc_link_losses", "times that an ADC board's network was away") \
+	X(UDP_UPDATES, "udp_updates", "groups sent to udp clients that have subscribed")
 
 #define COUNTER_ENUM(id, name, what) COUNTER_##id,
 enum counter { COUNTER_LIST(COUNTER_ENUM) COUNTER_COUNT };

@@ -128,6 +128,7 @@ static bool push_entry(struct turn *t, const struct udp_subscription *sub, uint3
 	if (!put(t, &m))
 		return false;
 	went(t, x, seq, slot, again);
+	region_count(t->e->region, COUNTER_UDP_UPDATES, 1);
 	return true;
 }
 

@@ -3,6 +3,7 @@
  *   drop=P   a read attempt is lost (-EAGAIN)        delay=US  each attempt takes so long
  *   tear=P   a read attempt is torn (-EAGAIN after the buffer was overwritten with rubbish)
  *   fail=N   every Nth commit answers -EIO           mute=P    a control message is lost
+ *   pull=1   the engine answers as an older one, which knows no subscriptions
  * P is a probability 0..1; seed=N makes a run repeatable. */
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ struct faulty {
 	const struct transport_ops *ops;
 	struct transport_conn *conn;
 	double drop, tear, mute;
+	bool pull;
 	uint64_t delay_us, fail, commits, random;
 };
 
@@ -140,7 +142,10 @@ static int f_granted(struct transport_conn *c, uint32_t o) { return of(c)->ops->
 static int f_complete(struct transport_conn *c, uint32_t o, uint64_t s, const uint32_t *g, uint32_t n)
 { return of(c)->ops->complete(of(c)->conn, o, s, g, n); }
 static int f_subscribe(struct transport_conn *c, struct transport_wishes *w)
-{ return of(c)->ops->subscribe(of(c)->conn, w); }
+{
+	w->status = -ENOTSUP;
+	return of(c)->pull ? 0 : of(c)->ops->subscribe(of(c)->conn, w);
+}
 static void f_unsubscribe(struct transport_conn *c, struct transport_wishes *w)
 { of(c)->ops->unsubscribe(of(c)->conn, w); }
 static void f_listen(struct transport_conn *c, const _Atomic uint32_t *w, uint32_t v, uint64_t n)
@@ -179,6 +184,8 @@ static int setting(struct faulty *f, const char *key, const char *text)
 		f->delay_us = (uint64_t)p;
 	else if (strcmp(key, "fail") == 0)
 		f->fail = (uint64_t)p;
+	else if (strcmp(key, "pull") == 0)
+		f->pull = p > 0;
 	else if (strcmp(key, "seed") == 0)
 		f->random ^= (uint64_t)p * UINT64_C(0x9e3779b97f4a7c15);
 	else
@@ -215,5 +222,5 @@ int transport_faulty(const char *spec, const struct transport_ops **ops, struct 
 bad:
 	free(f);
 	return dsm__fail(-EINVAL, "fault \"%s\": expected drop=P, tear=P, mute=P, delay=US, fail=N, "
-		"seed=N, joined by commas", spec);
+		"pull=1, seed=N, joined by commas", spec);
 }

@@ -41,7 +41,7 @@ static int get_wish(const unsigned char *at, struct udp_wish *m)
 	*m = (struct udp_wish){ .group = (uint32_t)le_get(at, 4), .kind = (uint32_t)le_get(at + 4, 4),
 		.seq = le_get(at + 16, 8), .epoch = (uint32_t)le_get(at + 24, 4) };
 	memcpy(&m->band, &bits, sizeof(bits));
-	return m->kind >= KINDS || !isfinite(m->band) || m->band < 0 ? -EBADMSG : 0;
+	return m->kind >= KINDS || !isfinite(m->band) || signbit(m->band) ? -EBADMSG : 0;
 }
 
 int udp_get_subscribe(const struct udp_frame *f, struct udp_subscribe *m)

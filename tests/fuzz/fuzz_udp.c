@@ -69,6 +69,8 @@ static void frame_again(const struct udp_frame *f)
 		struct udp_segment segment; struct udp_ack ack; struct udp_read read; struct udp_answer answer;
 		struct udp_ask ask; struct udp_pulse pulse; struct udp_wait wait; struct udp_newest newest;
 		struct udp_committed committed; struct udp_close close; struct udp_prove prove;
+		struct udp_subscribe subscribe; struct udp_subscribed subscribed; uint32_t id; struct udp_update update;
+		struct udp_updated updated;
 	} m;
 	bool put = false;
 	switch (f->type) {
@@ -83,6 +85,11 @@ static void frame_again(const struct udp_frame *f)
 	case UDP_COMMITTED: put = !udp_get_committed(f, &m.committed) && udp_put_committed(&w, &m.committed); break;
 	case UDP_CLOSE: put = !udp_get_close(f, &m.close) && udp_put_close(&w, &m.close); break;
 	case UDP_PROVE: put = !udp_get_prove(f, &m.prove) && udp_put_prove(&w, &m.prove); break;
+	case UDP_SUBSCRIBE: put = !udp_get_subscribe(f, &m.subscribe) && udp_put_subscribe(&w, &m.subscribe); break;
+	case UDP_SUBSCRIBED: put = !udp_get_subscribed(f, &m.subscribed) && udp_put_subscribed(&w, &m.subscribed); break;
+	case UDP_UNSUBSCRIBE: put = !udp_get_unsubscribe(f, &m.id) && udp_put_unsubscribe(&w, m.id); break;
+	case UDP_UPDATE: put = !udp_get_update(f, &m.update) && udp_put_update(&w, &m.update); break;
+	case UDP_UPDATED: put = !udp_get_updated(f, &m.updated) && udp_put_updated(&w, &m.updated); break;
 	default: break;
 	}
 	if (put)

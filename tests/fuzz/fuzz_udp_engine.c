@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "core/check.h"
-#include "engine/udp.h"
+#include "engine/udp_subscribe.h"
 #include "wire/le.h"
 
 #define DATAGRAMS_MAX 64u
@@ -189,7 +189,7 @@ static void leave(uint32_t name)
 	if (p)
 		udp_forget(u, p);
 	udp_out_flush(u);
-	must(u->armed == 0 && u->closing == 0 && u->unproven == 0 && engine->session_count == 0);
+	must(u->subs == 0 && u->sub_bytes == 0 && u->armed == 0 && u->closing == 0 && u->unproven == 0 && engine->session_count == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -213,6 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			udp_look(engine, p);
 		if (p && p->proven)
 			udp_speak(engine->udp, p, clock_now(engine->clock));
+		udp_push(engine, clock_now(engine->clock));
 		data += 3 + n;
 		size -= 3 + n;
 		if (i % 8 == 7)

@@ -158,13 +158,67 @@ static int prove_frame(const struct udp_frame *f)
 	return 0;
 }
 
+static int subscribe(const struct udp_frame *f)
+{
+	struct udp_subscribe m;
+	if (udp_get_subscribe(f, &m))
+		return -1;
+	add("SUBSCRIBE id=%" PRIu32 " interval=%" PRIu32 " nth=%" PRIu32 " generation=%" PRIu64, m.id, m.interval_us,
+		m.every_nth, m.generation);
+	for (uint32_t i = 0; i < m.n; i++) {
+		uint64_t bits;
+		memcpy(&bits, &m.wish[i].band, sizeof(bits));
+		add(" group=%" PRIu32 " change=%" PRIu32 " band=%" PRIu64 " commit=%" PRIu64 " epoch=%" PRIu32,
+			m.wish[i].group, m.wish[i].kind, bits, m.wish[i].seq, m.wish[i].epoch);
+	}
+	return 0;
+}
+
+static int subscribed(const struct udp_frame *f)
+{
+	struct udp_subscribed m;
+	if (udp_get_subscribed(f, &m))
+		return -1;
+	add("SUBSCRIBED id=%" PRIu32 " status=%" PRId32, m.id, m.status);
+	return 0;
+}
+
+static int unsubscribe(const struct udp_frame *f)
+{
+	uint32_t id;
+	if (udp_get_unsubscribe(f, &id))
+		return -1;
+	add("UNSUBSCRIBE id=%" PRIu32, id);
+	return 0;
+}
+
+static int update(const struct udp_frame *f)
+{
+	struct udp_update m;
+	if (udp_get_update(f, &m))
+		return -1;
+	add("UPDATE id=%" PRIu32 " index=%" PRIu32 " commit=%" PRIu64, m.id, m.index, m.seq);
+	add_bytes("data", m.data, m.bytes);
+	return 0;
+}
+
+static int updated(const struct udp_frame *f)
+{
+	struct udp_updated m;
+	if (udp_get_updated(f, &m))
+		return -1;
+	add("UPDATED id=%" PRIu32 " index=%" PRIu32 " commit=%" PRIu64, m.id, m.index, m.seq);
+	return 0;
+}
+
 static int frames(const uint8_t *bytes, size_t n)
 {
 	static int (*const readers[UDP_FRAME_END])(const struct udp_frame *) = {
 		[UDP_SEGMENT] = segment, [UDP_ACK] = ack, [UDP_READ] = read_frame, [UDP_ANSWER] = answer,
 		[UDP_ASK] = ask, [UDP_PULSE] = pulse, [UDP_WAIT] = wait_frame, [UDP_NOTIFY] = notify,
 		[UDP_COMMITTED] = committed, [UDP_CLOSE] = close_frame,
-		[UDP_PROVE] = prove_frame,
+		[UDP_PROVE] = prove_frame, [UDP_SUBSCRIBE] = subscribe, [UDP_SUBSCRIBED] = subscribed,
+		[UDP_UNSUBSCRIBE] = unsubscribe, [UDP_UPDATE] = update, [UDP_UPDATED] = updated,
 	};
 	const unsigned char *at = bytes, *end = bytes + n;
 	struct udp_frame f;

@@ -12,7 +12,8 @@ import xml.etree.ElementTree as ElementTree
 PROTOCOLS = {"dsm": "dsm", "frames": "dsm_frames", "adc": "dsm_adc"}
 TYPES = {1: "INIT", 2: "COOKIE", 3: "RESP", 4: "DATA", 5: "REFUSE", 6: "RESET"}
 FRAMES = {1: "SEGMENT", 2: "ACK", 3: "READ", 4: "ANSWER", 5: "ASK", 6: "PULSE", 7: "WAIT", 8: "NOTIFY",
-          9: "COMMITTED", 10: "CLOSE", 11: "PROVE"}
+          9: "COMMITTED", 10: "CLOSE", 11: "PROVE", 12: "SUBSCRIBE", 13: "SUBSCRIBED", 14: "UNSUBSCRIBE",
+          15: "UPDATE", 16: "UPDATED"}
 HIDDEN = ("magic", "zero", "size", "type")
 
 

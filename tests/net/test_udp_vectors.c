@@ -220,6 +220,50 @@ Test(udp_vectors, pairs)
 	cr_assert(udp_get_close(&f, &ge) == 0 && ge.status == -110);
 }
 
+Test(udp_vectors, subscriptions)
+{
+	struct udp_subscribe subscribe = { 7, 50000, 1, BIG, 2, { { 3, 0, 0, 0, 0 }, { 0x01020304, 2, 2.5, BIG, 9 } } }, s;
+	struct udp_subscribed subscribed = { 7, -28 }, d;
+	uint32_t id;
+	golden("frame-subscribe");
+	cr_assert(udp_put_subscribe(&w, &subscribe));
+	SAME_BYTES("frame-subscribe", w.size);
+	struct udp_frame f = first_of(80);
+	cr_assert_eq(udp_get_subscribe(&f, &s), 0);
+	cr_assert(s.id == 7 && s.interval_us == 50000 && s.every_nth == 1 && s.generation == BIG && s.n == 2);
+	cr_assert(s.wish[0].group == 3 && s.wish[0].kind == 0 && s.wish[1].group == 0x01020304 && s.wish[1].kind == 2 &&
+		s.wish[1].band == 2.5 && s.wish[1].seq == BIG && s.wish[1].epoch == 9);
+	cr_assert(udp_put_subscribed(&w, &subscribed));
+	SAME_BYTES("frame-subscribed", w.size);
+	f = first_of(12);
+	cr_assert(udp_get_subscribed(&f, &d) == 0 && d.id == 7 && d.status == -28);
+	golden("frame-unsubscribe");
+	cr_assert(udp_put_unsubscribe(&w, 0x0a0b0c0d));
+	SAME_BYTES("frame-unsubscribe", w.size);
+	f = first_of(8);
+	cr_assert(udp_get_unsubscribe(&f, &id) == 0 && id == 0x0a0b0c0d);
+}
+
+Test(udp_vectors, updates)
+{
+	struct udp_update update = { 7, 1, BIG, 64, count(0x50) }, lean = { 7, 0, 5, 0, NULL }, u;
+	struct udp_updated updated = { 7, 1, BIG }, d;
+	golden("frame-update");
+	cr_assert(udp_put_update(&w, &update));
+	SAME_BYTES("frame-update", w.size);
+	struct udp_frame f = first_of(84);
+	cr_assert_eq(udp_get_update(&f, &u), 0);
+	cr_assert(u.id == 7 && u.index == 1 && u.seq == BIG && u.bytes == 64 && memcmp(u.data, count(0x50), 64) == 0);
+	cr_assert(udp_put_update(&w, &lean));
+	SAME_BYTES("frame-update-long", w.size);
+	f = first_of(20);
+	cr_assert(udp_get_update(&f, &u) == 0 && u.index == 0 && u.seq == 5 && u.bytes == 0);
+	cr_assert(udp_put_updated(&w, &updated));
+	SAME_BYTES("frame-updated", w.size);
+	f = first_of(20);
+	cr_assert(udp_get_updated(&f, &d) == 0 && d.id == 7 && d.index == 1 && d.seq == BIG);
+}
+
 Test(udp_vectors, several_frames_in_one)
 {
 	struct udp_read first = { 1, UDP_READ_NEWEST, 3, 0, 104, 0 }, second = { 2, UDP_READ_SEQ, 4, 0, 0, 0 };

@@ -3,6 +3,7 @@
  * wait, request and add. What was acknowledged is there; nothing is torn, runs backwards, is carried
  * out twice or not at all; and who does not go through the relay notices nothing. */
 #include <dsm/engine.h>
+#include <dsm/subscribe.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -201,6 +202,44 @@ static void waits(struct dsm *w, struct dsm *r, double *value)
 	dsm_frame_free(&frame);
 }
 
+/* Updates are whole, go forward, and the last change comes, whatever got lost; with a rate, and with a
+ * band, in which what is lost must not be mistaken for what is within. */
+static void follows(struct dsm *w, struct dsm *r, double *value)
+{
+	struct dsm_subscription_options opts = DSM_SUBSCRIPTION_OPTIONS_INIT;
+	struct dsm_interest interest = { .kind = DSM_DEADBAND_ABSOLUTE, .deadband = 0.5 };
+	struct dsm_subscription *s = NULL;
+	const struct dsm_frame *frame;
+	struct dsm_update u = { 0 };
+	struct dsm_cell x, y;
+	double seen = 0;
+	unsigned torn = 0, back = 0, updates = 0;
+	opts.max_rate_hz = 100;
+	int rc = dsm_group(r, "sensors.a", &interest.group);
+	if (rc == 0 && (rc = dsm_cell(r, "sensors.a.x", &x)) == 0 && (rc = dsm_cell(r, "sensors.a.y", &y)) == 0)
+		rc = dsm_subscribe(r, &interest, 1, &opts, &s);
+	for (unsigned i = 0; rc == 0 && i < COMMITS + 1 && seen < *value;) {
+		if (i < COMMITS && !commit_pair(w, ++*value))
+			rc = -EIO;
+		i += i < COMMITS; /* then until the last one is there */
+		struct dsm_sample a = { 0 }, b = { 0 };
+		int got = rc ? rc : dsm_next_update(s, i < COMMITS ? 5 : (int)PATIENCE_MS, &frame, &u);
+		if (got && (i >= COMMITS || got != -ETIMEDOUT))
+			rc = got;
+		if (got || dsm_frame_read(frame, x, &a) || dsm_frame_read(frame, y, &b))
+			continue;
+		torn += a.value.f64 != -b.value.f64;
+		back += a.value.f64 < seen;
+		seen = a.value.f64;
+		updates++;
+		if (i < COMMITS && seen >= *value)
+			seen = *value - 1; /* there is another one to come */
+	}
+	expect(rc == 0 && seen == *value, "following: %d, %g of %g", rc, seen, *value);
+	expect(!torn && !back && updates > 3, "%u updates, %u torn, %u backwards", updates, torn, back);
+	dsm_unsubscribe(&s);
+}
+
 static struct { double value; int64_t count; unsigned char fill; } state;
 
 static void run_phase(const struct phase *p, struct dsm *direct)
@@ -224,6 +263,7 @@ static void run_phase(const struct phase *p, struct dsm *direct)
 		commits(w, direct, &state.value);
 		adds(c, &state.count);
 		waits(w, c, &state.value);
+		follows(w, c, &state.value);
 		if (p->big)
 			big(w, c, ++state.fill);
 		atomic_store(&stop, true);

@@ -56,6 +56,11 @@ def pulse(generation, heartbeat, state, first, owners, counters, groups):
     return frame(6, body)
 
 
+def subscribe(ident, interval, nth, generation, wishes):
+    return frame(12, struct.pack("<IIIQ", ident, interval, nth, generation) +
+                 b"".join(struct.pack("<IIdQI", *wish) for wish in wishes))
+
+
 def commit(number, group, kind, rest):
     return struct.pack("<QII", number, group, kind) + rest
 
@@ -101,6 +106,15 @@ FRAMES = {
     "notify": (frame(8, struct.pack("<IQ", 6, BIG)), f"NOTIFY group=6 commit={BIG}"),
     "committed": (frame(9, struct.pack("<iQ", -130, BIG)), f"COMMITTED status=-130 number={BIG}"),
     "close": (frame(10, struct.pack("<i", -110)), "CLOSE status=-110"),
+    "subscribe": (subscribe(7, 50000, 1, BIG, [(3, 0, 0.0, 0, 0), (0x01020304, 2, 2.5, BIG, 9)]),
+                  f"SUBSCRIBE id=7 interval=50000 nth=1 generation={BIG} group=3 change=0 band=0 commit=0 epoch=0 "
+                  f"group={0x01020304} change=2 band={0x4004000000000000} commit={BIG} epoch=9"),
+    "subscribed": (frame(13, struct.pack("<Ii", 7, -28)), "SUBSCRIBED id=7 status=-28"),
+    "unsubscribe": (frame(14, struct.pack("<I", 0x0A0B0C0D)), f"UNSUBSCRIBE id={0x0A0B0C0D}"),
+    "update": (frame(15, struct.pack("<IIQ", 7, 1, BIG) + count(0x50, 64)),
+               f"UPDATE id=7 index=1 commit={BIG} data={count(0x50, 64).hex()}"),
+    "update-long": (frame(15, struct.pack("<IIQ", 7, 0, 5)), "UPDATE id=7 index=0 commit=5"),
+    "updated": (frame(16, struct.pack("<IIQ", 7, 1, BIG)), f"UPDATED id=7 index=1 commit={BIG}"),
     "several": (read(1, 2, 3, 0, 104, 0) + ask(0, 0, []) + read(2, 5, 4, 0, 0, 0),
                 "READ id=1 kind=2 index=3 offset=0 bytes=104 argument=0 | ASK beat=0 first_owner=0 | "
                 "READ id=2 kind=5 index=4 offset=0 bytes=0 argument=0"),
