@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "wire/le.h"
+#include "wire/status.h"
 #include "wire/udp.h"
 
 #define WISH_BYTES 28u
@@ -70,7 +71,7 @@ bool udp_put_subscribed(struct udp_writer *w, const struct udp_subscribed *m)
 	unsigned char *at = udp_frame_begin(w, UDP_SUBSCRIBED, 8);
 	if (at) {
 		le_put(at, m->id, 4);
-		le_put(at + 4, (uint32_t)m->status, 4);
+		le_put(at + 4, status_to_wire(m->status), 4);
 	}
 	return at != NULL;
 }
@@ -82,7 +83,7 @@ int udp_get_subscribed(const struct udp_frame *f, struct udp_subscribed *m)
 	int32_t status = (int32_t)le_get(f->body + 4, 4);
 	if (status > 0 || status <= STATUS_MIN)
 		return -EBADMSG;
-	*m = (struct udp_subscribed){ (uint32_t)le_get(f->body, 4), status };
+	*m = (struct udp_subscribed){ (uint32_t)le_get(f->body, 4), status_from_wire((uint32_t)status) };
 	return 0;
 }
 
