@@ -15,7 +15,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char armed_name[64];
 static unsigned long kill_at;       /* passage that kills; 0 = nothing is armed */
 static atomic_ulong passages;
-static atomic_bool check_ignored;
+static atomic_bool check_ignored, notify_muted;
 
 static void arm(const char *spec)
 {
@@ -64,6 +64,16 @@ void dsm__ignore_check(bool ignore)
 bool dsm__check_ignored(void)
 {
 	return atomic_load_explicit(&check_ignored, memory_order_relaxed);
+}
+
+void dsm__mute_notify(bool mute)
+{
+	atomic_store_explicit(&notify_muted, mute, memory_order_relaxed);
+}
+
+bool dsm__notify_muted(void)
+{
+	return atomic_load_explicit(&notify_muted, memory_order_relaxed);
 }
 
 #endif

@@ -24,11 +24,17 @@ DSM_EXPORT bool dsm__point_is(const char *name);
 DSM_EXPORT void dsm__ignore_check(bool ignore);
 DSM_EXPORT bool dsm__check_ignored(void);
 
+/* Another: from now on no owner in this process tells the engine what it has committed. */
+DSM_EXPORT void dsm__mute_notify(bool mute);
+DSM_EXPORT bool dsm__notify_muted(void);
+
 #define DSM_POINT(name) dsm__point(name)
 #define DSM_CHECK_IGNORED() dsm__check_ignored()
+#define DSM_NOTIFY_MUTED() dsm__notify_muted()
 #else
 #define DSM_POINT(name) ((void)0)
 #define DSM_CHECK_IGNORED() false
+#define DSM_NOTIFY_MUTED() false
 #endif
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/hooks.h"
 #include "transport/verbs.h"
 
 #define NOTIFY_NS 1000000
@@ -85,7 +86,7 @@ void verbs_notify(struct transport_conn *conn)
 {
 	uint64_t expired;
 	struct endpoint *ep = &conn->endpoint;
-	if (conn->own_owner == DSM_NONE || !conn->notify)
+	if (conn->own_owner == DSM_NONE || !conn->notify || DSM_NOTIFY_MUTED())
 		return;
 	/* disarmed before the request is looked at: a commit either finds it so and arms it again, or its
 	 * request is seen here (pairs with later()) */

@@ -45,6 +45,20 @@ ask() {
 	return "$status"
 }
 
+# both COMMAND... -- COMMAND...: one after the other, whatever becomes of the first.
+both() {
+	local status=0
+	local -a first=()
+	while [ "$1" != -- ]; do
+		first+=("$1")
+		shift
+	done
+	shift
+	"${first[@]}" || status=$?
+	"$@" || status=$?
+	return "$status"
+}
+
 case $what.$GUEST_HOSTS.$GUEST_ID in
 conformance.1.0)
 	export DSM_TEST_ROWS=rdma DSM_TEST_RDMA=self
@@ -68,8 +82,8 @@ failure.2.1)
 	with_keys
 	ask "$programs/guest/failure" "$GUEST_PEER" "$@"
 	;;
-stress.1.0) "$programs/guest/torn_rdma" "$@" ;;
-control.1.0) "$programs/guest/torn_rdma" --control "$@" ;;
+stress.1.0) both "$programs/guest/notify" -- "$programs/guest/torn_rdma" "$@" ;;
+control.1.0) both "$programs/guest/notify" --control -- "$programs/guest/torn_rdma" --control "$@" ;;
 hostile.1.0) "$programs/guest/hostile" "$GUEST_IP" "$@" ;;
 takeover.2.0) serve "$programs/guest/takeover" engine '*:7464' ;;
 takeover.2.1) ask "$programs/guest/takeover" owners "$GUEST_PEER:7464" "$@" ;;
