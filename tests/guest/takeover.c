@@ -23,6 +23,8 @@
 
 /* A place in the transport's commit where an owner dies; whole: its slots have landed, so that the
  * engine makes that commit readable. Else the successor finds it whole or not at all. */
+#define REPLACED 4u /* take-overs from a busy owner, a role and round */
+
 struct point { const char *name; bool whole; };
 
 static const struct point remote_points[] = {
@@ -112,8 +114,8 @@ static void run(bool remote, unsigned rounds)
 		kill_owner_at_random(i % ROLES);
 	readers_are_right("random");
 	phase("replaced while it commits");
-	for (unsigned i = 0; i < rounds; i++)
-		replace_busy_owner(i % ROLES);
+	for (unsigned i = 0; i < ROLES; i++)
+		replace_busy_owners(i, REPLACED * rounds);
 	readers_are_right("replaced");
 	phase("stopped, replaced, woken up");
 	for (unsigned i = 0; i < rounds; i++)

@@ -164,7 +164,7 @@ static void run(bool quick)
 	for (uint32_t i = 0; i < (quick ? 2u : 60u); i++) {
 		child_keeps_no_role(i % ROLES);
 		stop_owner(i % ROLES);
-		replace_busy_owner(i % ROLES);
+		replace_busy_owners(i % ROLES, 2);
 	}
 	readers_are_right("owners replaced");
 	phase("engine stopped");

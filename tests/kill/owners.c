@@ -201,20 +201,27 @@ static void check_superseded(uint32_t role, pid_t old, uint64_t found)
 	reap(old);
 }
 
-void replace_busy_owner(uint32_t role)
+/* Each successor is the next one's victim: a take-over costs one attach. */
+void replace_busy_owners(uint32_t role, unsigned times)
 {
 	struct role_board *r = &board->roles[role];
-	struct owner_task task = { .role = role, .busy = true }, next = { .role = role, .take_over = true };
+	struct owner_task task = { .role = role, .busy = true };
 	pid_t old = start_owner(&task, 10);
-	uint32_t epoch = atomic_load(&r->epoch);
-	rig_sleep_us(random_below(3000) * board->slow);
-	atomic_store(&r->found_seq, UINT64_MAX);
-	pid_t fresh = rig_owner(&next);
-	wait_for(atomic_load(&r->found_seq) != UINT64_MAX, "take-over: the successor finds nothing");
-	rig_check(atomic_load(&r->epoch) == epoch + 1, "take-over: epoch %u after %u", r->epoch, epoch);
-	check_superseded(role, old, atomic_load(&r->found_seq));
-	readers_see_stale(role, false, "after take-over");
-	kill_now(fresh);
+	task.take_over = true;
+	for (unsigned i = 0; i < times; i++) {
+		uint32_t epoch = atomic_load(&r->epoch);
+		rig_sleep_us(random_below(1000) * board->slow);
+		atomic_store(&r->found_seq, UINT64_MAX);
+		uint64_t before = atomic_load(&r->commits);
+		pid_t fresh = rig_owner(&task);
+		wait_for(atomic_load(&r->found_seq) != UINT64_MAX, "take-over: the successor finds nothing");
+		rig_check(atomic_load(&r->epoch) == epoch + 1, "take-over: epoch %u after %u", r->epoch, epoch);
+		check_superseded(role, old, atomic_load(&r->found_seq));
+		wait_for(atomic_load(&r->commits) >= before + 10, "take-over: the successor does not commit");
+		readers_see_stale(role, false, "after take-over");
+		old = fresh;
+	}
+	kill_now(old);
 	check_owner_gone(role, "successor of a busy one");
 }
 

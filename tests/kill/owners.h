@@ -40,7 +40,7 @@ void kill_owner_at_random(uint32_t role);
 void child_keeps_no_role(uint32_t role);
 /* Stopped, replaced, continued. */
 void stop_owner(uint32_t role);
-/* Replaced while it commits. */
-void replace_busy_owner(uint32_t role);
+/* Takes over from an owner that commits all the time, `times` times in a row. */
+void replace_busy_owners(uint32_t role, unsigned times);
 
 #endif
