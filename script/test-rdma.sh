@@ -66,7 +66,7 @@ suite_rdma() {
 		rdma_run 1 60 control hooks
 		;;
 	takeover) rdma_run 2 120 takeover hooks --rounds 2 ;;
-	failure) rdma_run 2 150 failure gcc ;;
+	failure) rdma_run 2 200 failure gcc ;;
 	esac
 	finish
 }
@@ -94,7 +94,7 @@ suite_soak() {
 		soak_run build/hooks/tests/kill/kill
 		rdma_run 1 300 stress gcc --seconds 120
 		rdma_run 2 900 takeover hooks --rounds 5
-		rdma_run 2 150 failure gcc
+		rdma_run 2 200 failure gcc
 	done
 	finish
 }
