@@ -200,9 +200,10 @@ static void check_node(struct findings *findings, const struct rdma_device *devi
 		finding_add(findings, CHECK_OK, "access", "this user may use %s (%s)", device->name, path);
 		return;
 	}
+	int error = errno;
 	struct finding *finding = finding_add(findings, CHECK_FAIL, "access", "%s: %s", path,
-		strerror(errno));
-	if (errno == ENOENT)
+		strerror(error));
+	if (error == ENOENT)
 		finding_fix(finding, "in a container: pass /dev/infiniband in; else start udev");
 	else
 		finding_fix(finding, "apt-get install rdma-core (its udev rules open the node), or chmod 666 %s",

@@ -118,6 +118,10 @@ test_network() {
 	mv /dev/infiniband/rdma_cm /dev/infiniband/away
 	broken 'no connections' rdma_cm fail 1 'is missing' 'modprobe rdma_ucm'
 	mv /dev/infiniband/away /dev/infiniband/rdma_cm
+	mv /dev/infiniband/uverbs0 /dev/infiniband/away
+	broken 'no node of the device' access fail 1 'No such file' 'start udev'
+	mv /dev/infiniband/away /dev/infiniband/uverbs0
+	run doctor; check 'the node is there again' state_is access ok
 }
 
 # As another user: `user LIMIT_KIB ARGUMENT...`
