@@ -23,7 +23,7 @@
 
 /* A place in the transport's commit where an owner dies; whole: its slots have landed, so that the
  * engine makes that commit readable. Else the successor finds it whole or not at all. */
-#define REPLACED 4u /* take-overs from a busy owner, a role and round */
+#define REPLACED 3u /* take-overs from a busy owner, a role and round */
 
 struct point { const char *name; bool whole; };
 

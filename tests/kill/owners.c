@@ -195,7 +195,8 @@ static void check_superseded(uint32_t role, pid_t old, uint64_t found)
 {
 	struct role_board *r = &board->roles[role];
 	wait_for(atomic_load(&r->ended) != 0, "a superseded owner goes on committing");
-	rig_check(atomic_load(&r->ended) == -EOWNERDEAD, "a superseded owner gets %d", r->ended);
+	int why = atomic_load(&r->ended);
+	rig_check(why == -EOWNERDEAD || (why == -ENOTCONN && rig_lost("a superseded owner")), "a superseded owner gets %d", r->ended);
 	rig_check(atomic_load(&r->ended_seq) <= found, "seq %llu of %s was acknowledged to the superseded owner, its "
 		"successor found %llu", (unsigned long long)r->ended_seq, role_names[role], (unsigned long long)found);
 	reap(old);
