@@ -2,7 +2,7 @@
 # What runs inside of script/guest, on one host or on each of two: the engine on the first, the test
 # on the second.
 #
-# Usage: tests/guest/run.sh conformance|stress|control|takeover|failure|hostile BUILD [ARGUMENT...]
+# Usage: tests/guest/run.sh conformance|peeker|stress|control|takeover|failure|hostile BUILD [ARGUMENT...]
 #
 # BUILD is a build folder; the last line that it prints is the program's "N passed, M failed".
 # Exit status: the test program's.
@@ -59,16 +59,44 @@ both() {
 	return "$status"
 }
 
+# The peeker over rdma: an engine with a key to read, frames as text, and the engine's own word for how.
+peeker() {
+	local build=${programs%/tests} work passed=0 failed=0 tries=0
+	work=$(mktemp -d)
+	printf '%s\n' 'region: peeked' 'groups:' '  - name: rig' '    owner: engine' '    cells:' \
+		'      - {name: rop, type: f64, unit: m/h, precision: 1}' >"$work/table.yaml"
+	(umask 077 && "$build/cli/dsm" keygen read >"$work/keys")
+	"$build/engine/dsmd" --name peeked --rdma "$GUEST_IP" --auth keys --keys "$work/keys" "$work/table.yaml" &
+	local engine=$!
+	until "$build/cli/dsm" --uri shm://peeked set rig.rop 12.34 >/dev/null 2>&1 || ((++tries > 200)); do
+		sleep 0.1
+	done
+	try() {
+		if "${@:2}"; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "not ok peeker: $1"; fi
+	}
+	try 'without a key: refused' eval '! env -u DSM_KEYS "$build/peeker/peeker" --batch -n 1 "rdma://$GUEST_IP" >/dev/null 2>&1'
+	DSM_KEYS=$(<"$work/keys") "$build/peeker/peeker" --batch -n 1 "rdma://$GUEST_IP" >"$work/frame" 2>&1
+	try 'with one: all is well' [ $? -eq 0 ]
+	try 'by rdma' grep -q 'by rdma' "$work/frame"
+	try 'the value' grep -qE 'rop +12\.3 +m/h' "$work/frame"
+	[ "$failed" -eq 0 ] || cat "$work/frame"
+	kill "$engine" && wait "$engine"
+	rm -rf "$work"
+	printf '%d passed, %d failed\n' "$passed" "$failed"
+	[ "$failed" -eq 0 ]
+}
+
 case $what.$GUEST_HOSTS.$GUEST_ID in
 conformance.1.0)
 	export DSM_TEST_ROWS=rdma DSM_TEST_RDMA=self
 	with_keys
-	"$programs/conformance/conformance" --jobs 2 "$@" || exit
+	"$programs/conformance/conformance" --jobs 2 "$@" && peeker || exit
 	[ -n "$GUEST_IP6" ] || { echo 'skipped: IPv6: this device has no address of it'; exit 0; }
 	unset DSM_KEYS
 	DSM_TEST_RDMA_ADDRESS=$GUEST_IP6 "$programs/conformance/conformance" --jobs 2 \
 		--filter '*/@(every_type_round_trips|groups_of_one_step|a_second_claimant*|an_engine_restart*)'
 	;;
+peeker.1.0) peeker ;;
 conformance.2.1)
 	export DSM_TEST_ROWS=rdma DSM_TEST_RDMA=$GUEST_PEER
 	ask "$programs/conformance/conformance" --jobs 2 "$@"
