@@ -25,6 +25,8 @@ static const char key_text[] = "device:1 k 01020304000000000000000000000000\n";
 static const uint8_t key[SIPHASH_KEY] = { 1, 2, 3, 4 };
 
 static bool alive;
+static unsigned told;           /* how often it was said to be alive */
+static bool fell_silent;
 static uint64_t presses;
 
 static int commit(void *context, uint32_t device, const struct ingest_value *v, uint32_t n, uint64_t age_ns)
@@ -48,9 +50,11 @@ static int commit(void *context, uint32_t device, const struct ingest_value *v, 
 static void set_alive(void *context, uint32_t device, bool now_alive)
 {
 	(void)context;
-	if (device != 0 || now_alive == alive)
+	if (device != 0 || (!now_alive && !alive))
 		abort();
 	alive = now_alive;
+	told += now_alive;
+	fell_silent = fell_silent || !now_alive;
 }
 
 static uint64_t take(const uint8_t **at, const uint8_t *end, unsigned n)
@@ -97,11 +101,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (kind & 8)
 			out[take(&at, end, 1) % n] ^= (uint8_t)(1 + take(&at, end, 1) % 255);
 		struct ingest_info info;
+		bool was_alive = alive;
+		told = fell_silent = 0;
 		enum ingest_verdict verdict = ingest_datagram(ingest, &from, out, n, now);
 		given++;
 		ingest_info(ingest, 0, now, &info);
 		bool newer = info.epoch > epoch || (info.epoch == epoch && info.seq > seq) || !(epoch | seq);
 		if (verdict == INGEST_ACCEPTED ? !newer || kind & 8 : info.epoch != epoch || info.seq != seq)
+			abort();
+		/* alive once more: after a silence, or of a board that started anew, and then always */
+		bool anew = verdict == INGEST_ACCEPTED && (!was_alive || fell_silent || info.epoch != epoch);
+		if (told != anew)
 			abort();
 		if (info.clock_known && (!isfinite(info.offset_us) || !isfinite(info.drift_ppm)))
 			abort();
