@@ -4,9 +4,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/fixture.h"
@@ -247,6 +249,52 @@ Test(reload, a_save_does_not_stop_the_engine)
 	ok(dsm_add(r, cell_of(r, "drilling.count"), &one, NULL, 30000, &previous));
 	dsm_detach(&w);
 	dsm_detach(&r);
+}
+
+static _Atomic unsigned said_not, said_again;
+
+static void count_words(const char *text, void *context)
+{
+	(void)context;
+	atomic_fetch_add(strstr(text, "not saved") ? &said_not : strstr(text, "saved again") ? &said_again : &told, 1);
+}
+
+static uint64_t counter(unsigned which)
+{
+	return atomic_load(&engine->region->counters[which]);
+}
+
+#define until(condition) do { bool met_ = (condition); \
+	for (int i_ = 0; !met_ && i_ < 3000; i_++) { usleep(10000); met_ = (condition); } \
+	cr_assert(met_, "%s", #condition); } while (0)
+
+/* The interval's saves go on while there is no room, are told of once, and succeed when there is. */
+Test(reload, saves_go_on_when_there_is_no_room)
+{
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	struct rlimit limit, none;
+	ok(dsm_engine_close(&engine));
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 16;
+	opts.state_file = path;
+	opts.save_interval_ms = 20;
+	opts.log = count_words;
+	ok(fixture_engine(&opts, name, &engine));
+	until(counter(COUNTER_SAVES) >= 1);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	until(counter(COUNTER_SAVE_ERRORS) >= 3);
+	uint64_t saves = counter(COUNTER_SAVES);
+	cr_assert_eq(atomic_load(&said_not), 1);
+	cr_assert_eq(dsm_engine_save(engine), -EFBIG);
+	struct dsm *w = attach("sensors");
+	write_big(w, "nobody waits for the disk");
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	until(counter(COUNTER_SAVES) >= saves + 2);
+	until(atomic_load(&said_again) == 1);
+	cr_assert_eq(atomic_load(&said_not), 1);
+	dsm_detach(&w);
 }
 
 /* ---- request numbers and values are of one moment ---- */

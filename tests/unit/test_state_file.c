@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -204,16 +206,44 @@ Test(state_file, over_4_gib)
 	cr_expect(strstr(dsm_error(), "4 GiB"), "%s", dsm_error());
 }
 
-/* As root a tiny tmpfs fills up; without mount() the limit on a file's size stands for it. */
-Test(state_file, full_disk)
+static void big_image(struct state_image *big)
 {
-	struct state_image big;
 	struct dsm_sample sample = { .value = { .type = DSM_BYTES, .len = 1u << 20 }, .quality = DSM_GOOD };
 	void *megabyte = calloc(1, 1u << 20);
 	sample.value.bytes = megabyte;
-	state_begin(&big, "rig", 1, 2);
-	state_put_cell(&big, "big.cell", "", &sample);
-	cr_assert_eq(state_finish(&big), 0);
+	state_begin(big, "rig", 1, 2);
+	state_put_cell(big, "big.cell", "", &sample);
+	cr_assert_eq(state_finish(big), 0);
+	free(megabyte);
+}
+
+/* Where there is no mount() too: the limit on a file's size ends the write half-way. */
+Test(state_file, no_room_by_limit)
+{
+	struct state_image big;
+	struct rlimit limit, small;
+	big_image(&big);
+	cr_assert_eq(store(1), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	small = limit;
+	small.rlim_cur = 65536;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	int rc = state_store(path, &big);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	cr_expect_eq(rc, -EFBIG, "%d %s", rc, dsm_error());
+	cr_expect(strstr(dsm_error(), "rig.state.new"), "%s", dsm_error());
+	cr_expect_neq(access(fresh, F_OK), 0, "PATH.new was left");
+	cr_expect_eq(load(), 1);
+	cr_expect_eq(state_store(path, &big), 0, "%s", dsm_error());
+	state_free(&big);
+}
+
+/* As root a tiny tmpfs fills up. */
+Test(state_file, full_disk)
+{
+	struct state_image big;
+	big_image(&big);
 	if (mount("none", folder, "tmpfs", 0, "size=64k"))
 		cr_skip_test("mount: %s", strerror(errno));
 	int before = store(1), rc = state_store(path, &big);
@@ -223,7 +253,6 @@ Test(state_file, full_disk)
 	bool left = access(fresh, F_OK) == 0;
 	umount(folder);
 	state_free(&big);
-	free(megabyte);
 	cr_expect_eq(before, 0);
 	cr_expect_eq(rc, -ENOSPC, "%d %s", rc, text);
 	cr_expect(strstr(text, "free some space"), "%s", text);
