@@ -33,9 +33,9 @@ enum verb_bit {
 
 /** Settings from the command line; seconds < 0 and NULL mean "not given". */
 struct settings {
-	const char *uri, *format, *owner, *value, *quality, *min, *max;
+	const char *uri, *format, *owner, *value, *quality, *min, *max, *rate, *deadband;
 	double timeout_s, interval_s;
-	uint64_t count, since;
+	uint64_t count, since, nth;
 	bool once, changes, help, version, terse, measure, groups, owners, take_over;
 	bool has_count, has_since;
 };

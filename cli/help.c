@@ -46,9 +46,11 @@ const struct verb verbs[] = {
 	  .text = "Prints every cell once and then each change of value, quality or staleness;\n"
 		"with --changes only the changes. With -i S: every cell every S seconds, or\n"
 		"with --changes the changed ones. Commits that were overwritten before they\n"
-		"could be read are reported on standard error. Ctrl-C ends it with status 0.",
+		"could be read are reported on standard error. Ctrl-C ends it with status 0.\n"
+		"With --rate, --nth or --deadband fewer commits are shown: over udp:// the\n"
+		"engine sends no others.",
 	  .examples = "dsm watch 'drilling.*'\ndsm watch --format jsonl --changes drilling.rop\n"
-		"dsm watch --once 'mud.*'" },
+		"dsm watch --rate 5 --deadband 1% 'drilling.*'\ndsm watch --once 'mud.*'" },
 	{ .name = "wait", .bit = VERB_WAIT, .min_args = 1, .max_args = 1, .run = verb_wait,
 	  .args = "[--since SEQ] [--value [OP]VALUE] [--timeout S] GROUP|CELL",
 	  .summary = "wait for a commit, a change or a value",

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Verb watch: values as they change. Follows each group by a cursor, so that every commit
- * the ring still holds is seen; says what was lost. Survives engine restarts.
+ * the ring still holds is seen; says what was lost. With --rate, --nth or --deadband a
+ * subscription brings what is left. Survives engine restarts.
  */
 #include "values.h"
 
+#include <dsm/subscribe.h>
+
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
 
 #define NS_PER_MS 1000000u
 /* Longest sleep for a commit in one piece; signals, staleness and events are looked at then. */
@@ -192,7 +197,101 @@ static int follow(struct watching *watching)
 	return 0;
 }
 
-static enum status watch_events(struct cli *cli)
+/* ---- fewer commits: a subscription instead of cursors ---- */
+
+struct thinning {
+	bool wanted;
+	enum dsm_deadband kind;
+	double deadband;
+	struct dsm_subscription_options options;
+};
+
+static enum status take_thinning(const struct cli *cli, struct thinning *t)
+{
+	const struct settings *set = &cli->set;
+	char *end;
+
+	*t = (struct thinning){ .options = DSM_SUBSCRIPTION_OPTIONS_INIT,
+		.wanted = set->rate || set->nth || set->deadband };
+	if (set->nth > UINT32_MAX)
+		return cli_usage(cli, "--nth %" PRIu64 ": expected at most %" PRIu32, set->nth, UINT32_MAX);
+	t->options.every_nth = (uint32_t)set->nth;
+	if (set->rate) {
+		t->options.max_rate_hz = strtod(set->rate, &end);
+		if (end == set->rate || *end || !(t->options.max_rate_hz >= 0.001 && t->options.max_rate_hz <= 1e6))
+			return cli_usage(cli, "--rate \"%s\": expected 0.001 to 1000000 a second", set->rate);
+	}
+	if (set->deadband) {
+		t->deadband = strtod(set->deadband, &end);
+		t->kind = *end == '%' ? DSM_DEADBAND_PERCENT : DSM_DEADBAND_ABSOLUTE;
+		if (end == set->deadband || end[*end == '%'] || !isfinite(t->deadband) || t->deadband < 0)
+			return cli_usage(cli, "--deadband \"%s\": expected a number from 0 on, or one with %%",
+				set->deadband);
+	}
+	return STATUS_OK;
+}
+
+static int subscribe(struct watching *watching, const struct thinning *t, struct dsm_subscription **out)
+{
+	struct selection *sel = &watching->sel;
+	struct dsm_interest *interests = calloc(sel->n_groups, sizeof *interests);
+
+	if (!interests)
+		return -ENOMEM;
+	for (size_t g = 0; g < sel->n_groups; g++)
+		interests[g] = (struct dsm_interest){ .group = sel->groups[g].group, .kind = t->kind,
+			.deadband = t->deadband };
+	int error = dsm_subscribe(sel->dsm, interests, (uint32_t)sel->n_groups, &t->options, out);
+	free(interests);
+	return error;
+}
+
+/* The update's frame is the subscription's: it is only lent to the picked group. */
+static int show_update(struct watching *watching, const struct dsm_update *update, const struct dsm_frame *frame)
+{
+	struct picked *picked = &watching->sel.groups[update->index];
+	struct dsm_frame *own = picked->frame;
+	struct dsm_frame_info info;
+	int error = dsm_frame_info(frame, &info);
+
+	if (error)
+		return error;
+	picked->frame = (struct dsm_frame *)(uintptr_t)frame;
+	error = show_group(&watching->show, update->index, SHOW_CHANGES, info.time_ns);
+	picked->frame = own;
+	out_flush(watching->cli->out);
+	return error;
+}
+
+/* As begin_following() and follow(), with what the subscription lets through. */
+static int follow_thinned(struct watching *watching, enum show_what what, const struct thinning *t)
+{
+	struct cli *cli = watching->cli;
+	struct dsm_subscription *subscription = NULL;
+	int error = selection_read_all(cli, &watching->sel);
+
+	if (!error)
+		error = show_group(&watching->show, SIZE_MAX, what, wall_ns());
+	out_flush(cli->out);
+	if (!error)
+		error = subscribe(watching, t, &subscription);
+	while (!error && may_go_on(watching)) {
+		const struct dsm_frame *frame;
+		struct dsm_update update;
+		error = dsm_next_update(subscription, cli_remaining_ms(cli, SLICE_MS), &frame, &update);
+		report_events(cli);
+		if (!error)
+			error = update.new_table ? -ESTALE : show_update(watching, &update, frame);
+		else if (error == -ETIMEDOUT || error == -EAGAIN || error == -EINTR)
+			error = 0;
+		else if (error == -ENODEV)
+			error = -ESTALE; /* a new selection says what is gone */
+	}
+	dsm_unsubscribe(&subscription);
+	return error;
+}
+
+static enum status watch_events(struct cli *cli, const struct thinning *thinning)
 {
 	struct watching watching = { .cli = cli };
 	enum show_what what = cli->set.changes ? SHOW_NONE : SHOW_ALL;
@@ -209,10 +308,13 @@ static enum status watch_events(struct cli *cli)
 		watching.show.left = left;
 		if (watching.sel.n == 0)
 			break;
-		if (!error)
+		if (!error && thinning->wanted) {
+			error = follow_thinned(&watching, what, thinning);
+		} else if (!error) {
 			error = begin_following(&watching, what);
-		if (!error)
-			error = follow(&watching);
+			if (!error)
+				error = follow(&watching);
+		}
 		left = watching.show.left;
 	} while (error == -ESTALE || error == -ECANCELED);
 	report_losses(&watching, true);
@@ -231,10 +333,16 @@ static enum status watch_events(struct cli *cli)
 
 enum status verb_watch(struct cli *cli)
 {
-	if (cli->set.once || cli->set.interval_s >= 0)
+	if (cli->set.once || cli->set.interval_s >= 0) {
+		if (cli->set.rate || cli->set.nth || cli->set.deadband)
+			return cli_usage(cli, "--rate, --nth and --deadband do not go with --once and -i");
 		return verb_get(cli);
-	enum status status = cli_output(cli);
+	}
+	struct thinning thinning;
+	enum status status = take_thinning(cli, &thinning);
+	if (!status)
+		status = cli_output(cli);
 	if (!status)
 		status = cli_attach(cli, NULL, 0);
-	return status ? status : watch_events(cli);
+	return status ? status : watch_events(cli, &thinning);
 }

@@ -308,6 +308,15 @@ test_watch() {
 		'len(d) == 3 and all(x["cell"] == "drilling.rop" for x in d)'
 	run watch --format json --timeout 0.4 'drilling.*' 'panel.*'
 	expect 'watch --timeout' 0; check 'watch as one JSON array' json whole 'len(d) >= 8'
+	run watch --rate 5 --format jsonl --count 4 drilling.rop
+	check 'watch --rate thins out' json lines 'len(d) == 4 and d[3]["t"] - d[1]["t"] >= 0.15'
+	run watch --deadband 1000 -c --count 2 --timeout 0.5 drilling.rop
+	expect 'watch --deadband: nothing moves so far' 3
+	run watch --deadband 1% --count 2 drilling.rop; expect 'watch --deadband in percent' 0
+	run watch --nth 2 --count 2 drilling.rop; expect 'watch --nth' 0
+	run watch --rate often drilling.rop; expect 'watch --rate of a word' 2 '' '--rate'
+	run watch --deadband 1m drilling.rop; expect 'watch --deadband of a length' 2 '' '--deadband'
+	run watch --once --rate 5 drilling.rop; expect 'watch --once --rate' 2 '' '--once'
 	run watch --format csv -i 0.1 --count 3 drilling.rop drilling.level
 	check 'watch -i as CSV' is "$(wc -l <"$work/out")" 5
 	run watch -i 0.1 --count 2 drilling.rop drilling.level
