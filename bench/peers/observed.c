@@ -41,7 +41,7 @@ int observed_step(struct observed_log *log, struct bench_shared *shared,
 	due = bench_now_ns();
 	while (!rc && !over(shared)) {
 		bool wanted = atomic_load_explicit(&log->recording, memory_order_relaxed);
-		due = wanted && !recording ? bench_now_ns() + OBSERVED_STEP_NS : due + OBSERVED_STEP_NS;
+		due = (wanted && !recording ? bench_now_ns() : due) + log->step_ns;
 		recording = wanted;
 		sleep_until(due);
 		uint64_t begin = bench_now_ns();

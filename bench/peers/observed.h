@@ -20,6 +20,7 @@ enum observed_way { OBSERVED_SHM, OBSERVED_UDP, OBSERVED_RDMA, OBSERVED_REDIS, O
 
 /* What the stepping process writes and the row's process reads, in memory of both. */
 struct observed_log {
+	uint64_t step_ns;               /* of the grid */
 	_Atomic bool recording;         /* set by the row: the grid begins anew */
 	_Atomic uint32_t steps;         /* recorded so far */
 	double late_ns[OBSERVED_STEPS_MAX]; /* end of the step after its time on the grid */
@@ -53,7 +54,6 @@ struct observed_ops {
 extern const struct observed_ops observed_dsm, observed_redis;
 
 /* ---- observed.c ---- */
-#define OBSERVED_STEP_NS 1000000u   /* 1 kHz */
 #define OBSERVED_LOOK_NS 50000000u  /* 20 Hz */
 /* In the stepping process: after the first values it is ready, then steps on the grid until the end and
  * logs what is to be recorded. A step that could not begin in time begins at once; none is left out. */
