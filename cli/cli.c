@@ -214,9 +214,24 @@ const char *cli_near(const char *word, const char *const *words, size_t n)
 
 /* ---- handle and output ---- */
 
+/* On a terminal, once it takes long enough for somebody to wonder. */
+struct progress { uint64_t began_ns; bool shown; };
+
+static void show_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+	struct progress *progress = context;
+
+	if (now_ns() - progress->began_ns < NS_PER_S || !total_bytes)
+		return;
+	fprintf(stderr, "\rfetching the table: %3.0f %% of %.1f MB", 100.0 * (double)done_bytes / (double)total_bytes,
+		(double)total_bytes / 1e6);
+	progress->shown = true;
+}
+
 enum status cli_attach(struct cli *cli, const char *owner, uint32_t flags)
 {
 	struct dsm_options options = DSM_OPTIONS_INIT;
+	struct progress progress = { .began_ns = now_ns() };
 	char program[32];
 
 	snprintf(program, sizeof program, "dsm %s", cli->verb->name);
@@ -228,7 +243,11 @@ enum status cli_attach(struct cli *cli, const char *owner, uint32_t flags)
 		options.attach_timeout_ms = left > 0 ? (uint32_t)left : 1;
 		options.call_timeout_ms = options.attach_timeout_ms;
 	}
+	options.progress = isatty(STDERR_FILENO) ? show_progress : NULL;
+	options.progress_context = &progress;
 	int error = dsm_attach(cli->set.uri, &options, &cli->dsm);
+	if (progress.shown)
+		fprintf(stderr, "\r%40s\r", "");
 	return error ? cli_fail(cli, error) : STATUS_OK;
 }
 

@@ -33,12 +33,13 @@ static uint64_t ask_every_ns(const struct transport_conn *conn)
 }
 
 /* Somebody says that the session is no more, and anybody may. The engine is asked at once. */
-static void suspect(struct transport_conn *conn, uint64_t now)
+static void suspect(struct transport_conn *conn)
 {
+	uint64_t now = clock_now(conn->clock);
 	if (conn->suspect_ns)
 		return;
-	conn->suspect_ns = now;
-	conn->asked_ns = now - ask_every_ns(conn);
+	conn->suspect_ns = now ? now : 1;
+	conn->asked_ns = clock_now(&clock_system) - ask_every_ns(conn);
 }
 
 /* ---- what comes ---- */
@@ -108,12 +109,12 @@ static void on_datagram(struct transport_conn *conn, unsigned char *d, size_t n,
 	bool newest;
 	if (udp_get_reset(d, n, &reset) == 0) {
 		if (reset.session == conn->control.flow.to && reset.counter < conn->control.flow.counter)
-			suspect(conn, now);
+			suspect(conn);
 		return;
 	}
 	if (udp_flow_open(&conn->control.flow, d, n, &at, &end, &newest))
 		return;
-	conn->heard_ns = now;
+	conn->heard_ns = clock_now(conn->clock);
 	conn->suspect_ns = 0;
 	atomic_store_explicit(&conn->silent, false, memory_order_relaxed);
 	int rc = 0;
@@ -131,7 +132,7 @@ static void receive_all(struct transport_conn *conn, uint64_t now)
 		if (n >= 0)
 			on_datagram(conn, d, (size_t)n, now);
 		else if (n == -ECONNREFUSED)
-			suspect(conn, now); /* an ICMP message, which anybody can make */
+			suspect(conn); /* an ICMP message, which anybody can make */
 		else if (n == -EAGAIN)
 			return;
 	}
@@ -143,7 +144,7 @@ static void send_control(struct transport_conn *conn, unsigned char *d, struct u
 {
 	size_t n = w->size ? udp_flow_seal(&conn->control.flow, d, w) : 0;
 	if (n && port_send(conn->control.fd, d, n) == -ECONNREFUSED)
-		suspect(conn, clock_now(&clock_system));
+		suspect(conn);
 	*w = udp_flow_begin(d);
 }
 
@@ -198,12 +199,13 @@ void udp_pump(struct transport_conn *conn)
 	uint64_t now = clock_now(&clock_system);
 	receive_all(conn, now);
 	speak(conn, now);
-	conn->pumped_ns = now;
+	conn->pumped_ns = clock_now(conn->clock);
 }
 
 /* What time says: negative when the session is lost. */
-static int judge(struct transport_conn *conn, uint64_t now)
+static int judge(struct transport_conn *conn)
 {
+	uint64_t now = clock_now(conn->clock);
 	uint64_t lease_ns = (conn->view ? conn->header.lease_ms : conn->idle_ms) * UINT64_C(1000000);
 	if (now - conn->pumped_ns > lease_ns / 2)
 		conn->heard_ns = now; /* we stood still, not the engine */
@@ -219,7 +221,7 @@ static int judge(struct transport_conn *conn, uint64_t now)
 	if (!atomic_load(&conn->write_broken) || conn->superseded)
 		return 0;
 	if (!conn->write_lost_ns)
-		conn->write_lost_ns = now;
+		conn->write_lost_ns = now ? now : 1;
 	return now - conn->write_lost_ns > FENCED_NS ? udp_lost(conn, -ECONNRESET) : 0;
 }
 
@@ -274,7 +276,7 @@ static int udp_recv(struct transport_conn *conn, void *message, size_t room)
 			"clients it takes", conn->peer);
 	if (conn->ended)
 		udp_lost(conn, -ECONNRESET);
-	judge(conn, now);
+	judge(conn);
 	rc = atomic_load(&conn->broken);
 	return rc ? rc : -EAGAIN;
 }
@@ -303,9 +305,13 @@ static int udp_connect(const struct uri *uri, const struct transport_identity *a
 	conn->alarm = (struct port_alarm){ -1, -1 };
 	conn->control.fd = conn->data.fd = -1;
 	conn->spin_ns = as->spin_us * UINT64_C(1000);
-	conn->deadline = clock_now(&clock_system) + timeout_ms * UINT64_C(1000000);
+	conn->clock = as->clock;
+	conn->progress = as->progress;
+	conn->progress_context = as->progress_context;
+	conn->deadline = clock_now(conn->clock) + timeout_ms * UINT64_C(1000000);
 	int rc = set_up(conn, uri, as);
-	conn->heard_ns = conn->pumped_ns = conn->asked_ns = clock_now(&clock_system);
+	conn->heard_ns = conn->pumped_ns = clock_now(conn->clock);
+	conn->asked_ns = clock_now(&clock_system);
 	if (rc)
 		udp_close(conn);
 	else

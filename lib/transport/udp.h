@@ -5,7 +5,7 @@
  *   control  messages and the engine's pulse; the slow path, under the handle's lock
  *   data     reads, waits and an owner's commits; the handle's own thread
  * udp.c has the control flow and the table of operations, udp_dial.c the handshake, udp_key.c the
- * key, udp_open.c what follows WELCOME, udp_ask.c questions and their answers, udp_read.c reads,
+ * key, udp_open.c what follows WELCOME, udp_fetch.c the table as bytes, udp_ask.c questions and their answers, udp_read.c reads,
  * udp_write.c commits, udp_subscribe.c subscriptions. A read takes no lock and allocates nothing.
  */
 #ifndef DSM_LIB_TRANSPORT_UDP_H
@@ -35,6 +35,7 @@ struct udp_expect {
 	uint32_t offset, bytes;     /* which bytes of the slot */
 	uint32_t pieces;            /* bit a piece of UDP_PIECE that is still missing */
 	bool any;                   /* a piece has come: seq is theirs */
+	uint32_t more;              /* others that stand behind this one, each for an answer of its own */
 	bool done;                  /* status and seq are there, and all pieces if status is 0 */
 	int32_t status;
 	uint64_t seq;
@@ -45,7 +46,12 @@ struct udp_expect {
 struct transport_conn {
 	int pid;                    /* of who made it; a forked child only forgets it */
 	struct port_alarm alarm;    /* fd(): control socket and timer */
+	/* the handle's: for deadlines and leases; the wire's own times, until when something is sent again,
+	 * are the system's */
+	const struct dsm_clock *clock;
 	uint64_t deadline;          /* of the attach */
+	void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
+	void *progress_context;
 	uint32_t idle_ms;           /* the engine's: so long a silent session lives */
 	char peer[300];             /* "HOST:PORT", for people */
 	/* control */
@@ -122,7 +128,14 @@ int udp_inherit(struct transport_conn *conn, struct transport_conn *old);
 int udp_mapped(struct transport_conn *conn, const struct control_map *map, struct control_reader *epochs);
 int udp_adopt(struct transport_conn *conn);
 
+/* ---- udp_fetch.c ---- */
+/* Bytes [offset, offset + bytes) of header and directory, until the attach's deadline; the control flow
+ * has its turn meanwhile. `tell`: what conn->progress wants to know. -ETIMEDOUT, -ECONNRESET. */
+int udp_fetch(struct transport_conn *conn, uint64_t offset, uint64_t bytes, unsigned char *to, bool tell);
+
 /* ---- udp_ask.c: the handle's thread ---- */
+/* So long an answer is waited for before it is asked for again. */
+uint64_t udp_ask_wait(const struct transport_conn *conn);
 /* Seals and sends what is in the writer, if there is something. */
 void udp_data_send(struct transport_conn *conn, unsigned char *datagram, struct udp_writer *w);
 /* Waits for one datagram at most so long and takes what is in it. -EAGAIN none came; -ENOTCONN. */

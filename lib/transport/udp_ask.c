@@ -32,7 +32,7 @@ static void take_seq(struct udp_expect *x, const struct udp_answer *m)
 	x->done = x->seqs_missing == 0;
 }
 
-static void take_answer(struct udp_expect *x, const struct udp_answer *m)
+static void take_answer_of(struct udp_expect *x, const struct udp_answer *m)
 {
 	if (m->id - x->id >= x->ids || x->done)
 		return;
@@ -56,6 +56,12 @@ static void take_answer(struct udp_expect *x, const struct udp_answer *m)
 	x->seq = m->seq;
 	x->pieces &= ~(UINT32_C(1) << piece);
 	x->done = x->pieces == 0;
+}
+
+static void take_answer(struct udp_expect *x, const struct udp_answer *m)
+{
+	for (uint32_t i = 0; i <= x->more; i++)
+		take_answer_of(x + i, m);
 }
 
 static void take_notify(struct transport_conn *conn, const struct udp_newest *m)
@@ -169,10 +175,17 @@ static int wait_for(struct transport_conn *conn, struct udp_expect *x, uint64_t 
 	return x->done ? 0 : -EAGAIN;
 }
 
-static uint64_t patience(const struct transport_conn *conn)
+uint64_t udp_ask_wait(const struct transport_conn *conn)
 {
-	uint64_t ns = udp_rtt_timeout(&conn->rtt);
+	uint64_t ns = udp_rtt_timeout(&conn->rtt), far = conn->rtt.smooth_ns + conn->rtt.smooth_ns / 2;
+	ns = ns < far ? far : ns; /* the longest timeout is shorter than some ways are */
 	return ns < ASK_MIN_NS ? ASK_MIN_NS : ns;
+}
+
+static uint64_t twice(uint64_t ns)
+{
+	uint64_t most = ns > UDP_RTO_MAX_NS ? ns : UDP_RTO_MAX_NS;
+	return 2 * ns < most ? 2 * ns : most;
 }
 
 /* What is missing, from the first to the last missing piece, of the version that has come. */
@@ -201,7 +214,7 @@ int udp_ask(struct transport_conn *conn, struct udp_read *m, unsigned char *to, 
 	struct udp_writer w = udp_flow_begin(d);
 	struct udp_expect x = { .id = ++conn->next_id, .ids = 1, .to = to, .offset = m->offset,
 		.bytes = m->bytes, .pieces = ALL_PIECES((m->bytes + UDP_PIECE - 1) / UDP_PIECE) };
-	uint64_t timeout = patience(conn);
+	uint64_t timeout = udp_ask_wait(conn);
 	int rc = -EAGAIN;
 	m->id = x.id;
 	for (uint32_t i = 0; rc == -EAGAIN && i < ASKS_MAX; i++) {
@@ -211,7 +224,7 @@ int udp_ask(struct transport_conn *conn, struct udp_read *m, unsigned char *to, 
 		rc = wait_for(conn, &x, now + timeout);
 		if (rc == 0 && i == 0) /* else nobody knows which question was answered */
 			udp_rtt_take(&conn->rtt, clock_now(&clock_system) - now);
-		timeout = timeout * 2 > UDP_RTO_MAX_NS ? UDP_RTO_MAX_NS : timeout * 2;
+		timeout = twice(timeout);
 		if (rc == -EAGAIN && udp_there(conn))
 			return -ENOTCONN;
 	}
@@ -227,7 +240,7 @@ int udp_ask_seqs(struct transport_conn *conn, uint32_t first, uint32_t n)
 	struct udp_writer w = udp_flow_begin(d);
 	struct udp_expect x = { .id = conn->next_id + 1, .ids = n > 1 ? n : 2, .seqs = conn->seqs,
 		.seqs_missing = ALL_PIECES(n) };
-	uint64_t timeout = patience(conn);
+	uint64_t timeout = udp_ask_wait(conn);
 	int rc = -EAGAIN;
 	conn->next_id += n + 1;
 	for (uint32_t i = 0; rc == -EAGAIN && i < ASKS_MAX; i++) {
@@ -238,7 +251,7 @@ int udp_ask_seqs(struct transport_conn *conn, uint32_t first, uint32_t n)
 		}
 		udp_data_send(conn, d, &w);
 		rc = wait_for(conn, &x, clock_now(&clock_system) + timeout);
-		timeout = timeout * 2 > UDP_RTO_MAX_NS ? UDP_RTO_MAX_NS : timeout * 2;
+		timeout = twice(timeout);
 	}
 	return rc;
 }

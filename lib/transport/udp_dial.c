@@ -20,6 +20,7 @@ struct dial {
 	struct noise_handshake hs;
 	struct udp_init init;
 	unsigned char datagram[UDP_DATAGRAM + 1];
+	uint64_t asked_ns;          /* since when INIT goes out with this cookie; 0 = not yet */
 	bool done;
 };
 
@@ -90,6 +91,7 @@ static int take_answer(struct dial *d, size_t n)
 	    cookie.client == d->init.client) {
 		bool fresh = memcmp(d->init.cookie, cookie.cookie, UDP_COOKIE) != 0;
 		memcpy(d->init.cookie, cookie.cookie, UDP_COOKIE);
+		d->asked_ns = fresh ? 0 : d->asked_ns;
 		return fresh;
 	}
 	if (type == UDP_RESP && udp_get_resp(d->datagram, n, &resp) == 0 && resp.client == d->init.client)
@@ -128,18 +130,22 @@ static int shake_hands(struct dial *d, uint64_t deadline)
 	int rc = first_message(d);
 	while (rc == 0 && !d->done) {
 		now = clock_now(&clock_system);
-		if (now >= deadline)
+		uint64_t here = clock_now(d->conn->clock);
+		if (here >= deadline)
 			return dsm__fail(-ETIMEDOUT, "udp: %s does not answer; is dsmd running there with --udp, "
 				"and is the port open?", d->conn->peer);
+		d->asked_ns = d->asked_ns ? d->asked_ns : now;
 		udp_put_init(d->datagram, &d->init);
 		ssize_t n = port_send(d->conn->control.fd, d->datagram, UDP_DATAGRAM);
 		if (n < 0 && n != -EAGAIN)
 			return no_answer(d->conn, (int)n);
 		uint64_t until = now + wait_ms * 1000000u;
-		rc = listen_for(d, until < deadline ? until : deadline);
+		rc = listen_for(d, until - now < deadline - here ? until : now + (deadline - here));
 		if (clock_now(&clock_system) >= until) /* not after a cookie, which comes at once */
 			wait_ms = 2 * wait_ms > LAST_MS ? LAST_MS : 2 * wait_ms;
 	}
+	if (rc == 0) /* at most so long: an INIT may have been lost */
+		udp_rtt_take(&d->conn->rtt, clock_now(&clock_system) - d->asked_ns);
 	return rc;
 }
 
@@ -183,7 +189,7 @@ int udp_dial(struct transport_conn *conn, const struct uri *uri, const struct tr
 		rc = dsm__fail(-ENOENT, "udp: %s: %s", conn->peer, gai_strerror(error));
 	bool done = error != 0;
 	for (const struct addrinfo *a = list; a && !done; a = a->ai_next) {
-		uint64_t now = clock_now(&clock_system);
+		uint64_t now = clock_now(conn->clock);
 		uint64_t left = conn->deadline > now ? conn->deadline - now : 0;
 		rc = dial_one(conn, a, &secret, a->ai_next ? now + left / 2 : conn->deadline);
 		/* what answered has the last word */

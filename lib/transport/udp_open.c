@@ -11,32 +11,10 @@
 
 #define DIRECTORY_BYTES_MAX ((uint64_t)1 << 32)
 
-/* Of header and directory; until the attach's deadline. */
-static int fetch_base(struct transport_conn *conn, uint64_t offset, uint64_t bytes, unsigned char *to)
-{
-	uint64_t seq;
-	for (uint64_t at = 0; at < bytes;) {
-		uint64_t left = bytes - at;
-		struct udp_read m = { .kind = UDP_READ_BASE, .arg = offset + at,
-			.bytes = (uint32_t)(left < UDP_READ_MAX ? left : UDP_READ_MAX) };
-		int rc = udp_ask(conn, &m, to + at, &seq);
-		if (rc == 0)
-			at += m.bytes;
-		bool late = at < bytes && clock_now(&clock_system) >= conn->deadline; /* with answers, too */
-		if (late || (rc && rc != -EAGAIN))
-			return dsm__fail(late ? -ETIMEDOUT : -ECONNRESET, "udp: %s: got %llu of %llu bytes "
-				"of the table before the time was over or the connection lost", conn->peer,
-				(unsigned long long)at, (unsigned long long)bytes);
-		atomic_store_explicit(&conn->silent, false, memory_order_relaxed);
-		udp_pump(conn);
-	}
-	return 0;
-}
-
 static int get_header(struct transport_conn *conn, const struct control_welcome *welcome)
 {
 	struct region_header h;
-	int rc = fetch_base(conn, 0, sizeof(h), (unsigned char *)&h);
+	int rc = udp_fetch(conn, 0, sizeof(h), (unsigned char *)&h, false);
 	if (rc == 0)
 		rc = transport_check_header(&h, welcome->header_bytes, welcome->generation);
 	if (rc)
@@ -65,7 +43,7 @@ int udp_open(struct transport_conn *conn, const struct control_welcome *welcome,
 	if (!conn->directory)
 		return dsm__fail(-ENOMEM, "no memory for a directory of %llu bytes",
 			(unsigned long long)conn->directory_bytes);
-	rc = fetch_base(conn, conn->header.directory_offset, whole, conn->directory);
+	rc = udp_fetch(conn, conn->header.directory_offset, whole, conn->directory, true);
 	*directory = conn->directory;
 	*bytes = conn->directory_bytes;
 	return rc;
@@ -110,11 +88,11 @@ int udp_ready(struct transport_conn *conn, const struct view *view)
 	for (uint32_t i = 0; i < view->group_count; i++)
 		if (view->groups[i].max_age_ms)
 			conn->ages[conn->age_count++] = i;
-	rc = fetch_base(conn, conn->header.owners_offset,
-		conn->header.owner_count * sizeof(struct owner_line), (unsigned char *)conn->lines);
+	rc = udp_fetch(conn, conn->header.owners_offset,
+		conn->header.owner_count * sizeof(struct owner_line), (unsigned char *)conn->lines, false);
 	if (rc == 0)
-		rc = fetch_base(conn, conn->header.counters_offset, sizeof(conn->counters),
-			(unsigned char *)conn->counters);
+		rc = udp_fetch(conn, conn->header.counters_offset, sizeof(conn->counters),
+			(unsigned char *)conn->counters, false);
 	conn->view = view;
 	return rc;
 }
@@ -153,7 +131,7 @@ static int load_own(struct transport_conn *conn)
 		uint32_t n = o->group_count - first < UDP_SEQS ? o->group_count - first : UDP_SEQS;
 		int rc = udp_ask_seqs(conn, o->first_group + first, n);
 		udp_pump(conn);
-		if (rc == -EAGAIN && clock_now(&clock_system) < conn->deadline)
+		if (rc == -EAGAIN && clock_now(conn->clock) < conn->deadline)
 			continue;
 		if (rc)
 			return rc;

@@ -91,13 +91,14 @@ static void send_due(struct transport_conn *conn, uint64_t now)
 /* Sends and listens until `segments` are free and all up to `number` is carried out. */
 static int push(struct transport_conn *conn, uint32_t segments, uint64_t number)
 {
-	uint64_t now = clock_now(&clock_system), start = now, moved = now;
+	uint64_t now = clock_now(&clock_system), start = clock_now(conn->clock), moved = start, here;
 	uint32_t first = conn->commits.first;
 	while (udp_sender_room(&conn->commits) < segments || conn->committed < number) {
 		if (conn->refused)
 			return give_up(conn, conn->refused);
-		if (atomic_load_explicit(&conn->broken, memory_order_relaxed) || now - moved > STUCK_NS ||
-		    now - start > PUSH_NS)
+		here = clock_now(conn->clock);
+		if (atomic_load_explicit(&conn->broken, memory_order_relaxed) || here - moved > STUCK_NS ||
+		    here - start > PUSH_NS)
 			return give_up(conn, -ETIMEDOUT);
 		send_due(conn, now);
 		uint64_t due = udp_sender_due(&conn->commits, now);
@@ -108,7 +109,7 @@ static int push(struct transport_conn *conn, uint32_t segments, uint64_t number)
 		now = clock_now(&clock_system);
 		if (conn->commits.first != first) {
 			first = conn->commits.first;
-			moved = now;
+			moved = here;
 		}
 	}
 	return conn->refused ? give_up(conn, conn->refused) : 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* udp:// to an engine that is far away: every datagram takes its time, none is lost. */
+/* udp:// to an engine that is far away: every datagram takes its time, none is lost but where a test
+ * says so. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -14,10 +15,11 @@
 #include "wire/udp.h"
 
 #define ok(call) do { int rc_ = (call); cr_assert_eq(rc_, 0, "%s: %d (%s)", #call, rc_, dsm_error()); } while (0)
-#define WAY_MS 400
 static struct { uint64_t due_ms; size_t bytes; int to; unsigned char data[UDP_DATAGRAM]; } way[4096];
 static struct { int front, back[2]; struct sockaddr_in client[2]; } ends;
 static _Atomic bool way_ends;
+static uint64_t way_ms;
+static uint32_t answers, most_answers; /* of the data flow, on their way now; ever */
 
 static uint64_t now_ms(void)
 {
@@ -38,7 +40,7 @@ static int client_of(const struct sockaddr_in *from)
 	return -1;
 }
 
-/* Every datagram arrives, in order, WAY_MS late. */
+/* Every datagram arrives, in order, way_ms late. */
 static void *long_way(void *context)
 {
 	size_t put = 0, got = 0, n = sizeof(way) / sizeof(way[0]);
@@ -52,11 +54,14 @@ static void *long_way(void *context)
 					(void *)&from, &bytes)) > 0) {
 				way[put % n].to = i == 2 ? client_of(&from) : 2 + i;
 				way[put % n].bytes = (size_t)len;
-				way[put++ % n].due_ms = now_ms() + WAY_MS;
+				answers += way[put % n].to == 3;
+				most_answers = answers > most_answers ? answers : most_answers;
+				way[put++ % n].due_ms = now_ms() + way_ms;
 			}
 		}
 		for (; got != put && way[got % n].due_ms <= now_ms(); got++) {
 			int to = way[got % n].to;
+			answers -= to == 3;
 			if (to >= 2)
 				sendto(ends.front, way[got % n].data, way[got % n].bytes, 0,
 					(void *)&ends.client[to - 2], sizeof(ends.client[0]));
@@ -84,6 +89,23 @@ static int find_expired(const char *name, const char *what, uint64_t value, void
 	return 0;
 }
 
+static pthread_t begin_way(unsigned port, uint64_t ms)
+{
+	pthread_t thread;
+	way_ms = ms;
+	for (int i = 0; i < 2; i++)
+		ends.back[i] = socket_at(port, true);
+	ends.front = socket_at(port + 1, false);
+	ok(pthread_create(&thread, NULL, long_way, NULL));
+	return thread;
+}
+
+static void end_way(pthread_t thread)
+{
+	way_ends = true;
+	pthread_join(thread, NULL);
+}
+
 /* The attach takes longer than a lease; the role that it was granted early on lives meanwhile. */
 Test(udp_far, a_role_lives_while_its_attach_goes_on, .timeout = 120)
 {
@@ -94,7 +116,6 @@ Test(udp_far, a_role_lives_while_its_attach_goes_on, .timeout = 120)
 	uint64_t expired = UINT64_MAX;
 	struct dsm_engine *engine;
 	struct dsm *dsm, *inside;
-	pthread_t thread;
 	unsetenv("DSM_KEYS");
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", port + 1);
@@ -104,17 +125,81 @@ Test(udp_far, a_role_lives_while_its_attach_goes_on, .timeout = 120)
 	as.owner = "sensors";
 	as.attach_timeout_ms = 60000;
 	ok(fixture_engine_of(FIXTURE_NETWORK, &opts, name, &engine));
-	for (int i = 0; i < 2; i++)
-		ends.back[i] = socket_at(port, true);
-	ends.front = socket_at(port + 1, false);
-	ok(pthread_create(&thread, NULL, long_way, NULL));
+	pthread_t thread = begin_way(port, 400);
 	ok(dsm_attach(uri, &as, &dsm));
 	ok(dsm_engine_attach(engine, &here, &inside));
 	ok(dsm_foreach_counter(inside, find_expired, &expired));
 	dsm_detach(&inside);
 	cr_assert_eq(expired, 0);
 	dsm_detach(&dsm);
-	way_ends = true;
-	pthread_join(thread, NULL);
+	end_way(thread);
+	ok(dsm_engine_close(&engine));
+}
+
+#define GROUPS 90u
+#define CELLS 100u
+static struct dsm_engine *large_engine(const char *address)
+{
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	struct dsm_table *table;
+	struct dsm_engine *engine;
+	char name[32];
+	snprintf(name, sizeof(name), "far-%d", (int)getpid());
+	ok(dsm_table_new(name, &table));
+	for (unsigned i = 0; i < GROUPS * CELLS; i++) {
+		char group[16], cell[16];
+		snprintf(group, sizeof(group), "g%u", i / CELLS);
+		snprintf(cell, sizeof(cell), "c%u", i % CELLS);
+		if (i % CELLS == 0)
+			ok(dsm_table_group(table, &(struct dsm_group_spec){ .owner = "engine", .name = group,
+				.description = "" }));
+		ok(dsm_table_cell(table, &(struct dsm_cell_spec){ .group = group, .name = cell, .unit = "",
+			.description = "far away", .type = DSM_F64, .capacity = 1, .precision = -1 }));
+	}
+	opts.udp = address;
+	opts.auth_none = true;
+	ok(dsm_engine_open(table, &opts, &engine));
+	dsm_table_free(&table);
+	return engine;
+}
+
+static struct { uint64_t calls, done, total; bool backwards; } told;
+
+static void tell(void *context, uint64_t done, uint64_t total)
+{
+	cr_assert_eq(context, &told);
+	told.backwards |= done < told.done || done > total || (told.calls && total != told.total);
+	told.done = done;
+	told.total = total;
+	told.calls++;
+}
+
+/* Of a large table more is under way than one question asks for, and not without limit. */
+Test(udp_far, a_large_table_comes_by_many_questions_at_once, .timeout = 120)
+{
+	struct dsm_options as = DSM_OPTIONS_INIT;
+	unsigned port = 20000 + (unsigned)getpid() % 20000;
+	char address[32], uri[64];
+	struct dsm_region_info info;
+	struct dsm_cell cell;
+	struct dsm *dsm;
+	unsetenv("DSM_KEYS");
+	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", port + 1);
+	struct dsm_engine *engine = large_engine(address);
+	pthread_t thread = begin_way(port, 100);
+	as.attach_timeout_ms = 60000;
+	as.progress = tell;
+	as.progress_context = &told;
+	ok(dsm_attach(uri, &as, &dsm));
+	ok(dsm_region_info(dsm, &info));
+	cr_assert_eq(info.cells, GROUPS * CELLS);
+	ok(dsm_cell(dsm, "g89.c99", &cell));
+	cr_assert(told.calls >= 2 && !told.backwards, "%llu calls", (unsigned long long)told.calls);
+	cr_assert(told.total > 100000 && told.done == told.total);
+	dsm_detach(&dsm);
+	end_way(thread);
+	cr_assert(most_answers > 100, "%u", most_answers);
+	cr_assert(most_answers <= 3 * 256, "%u", most_answers);
 	ok(dsm_engine_close(&engine));
 }
