@@ -36,6 +36,17 @@ serve() {
 	true
 }
 
+# serve_judging COMMAND...: the same, of a program that looks at the end what the second host, which has no
+# power any more, has left behind.
+serve_judging() {
+	"$@" &
+	served=$!
+	guest-sync serving
+	guest-sync done 2>/dev/null
+	kill "$served"
+	wait "$served"
+}
+
 # ask COMMAND...: on the second.
 ask() {
 	local status=0
@@ -45,17 +56,18 @@ ask() {
 	return "$status"
 }
 
-# both COMMAND... -- COMMAND...: one after the other, whatever becomes of the first.
-both() {
-	local status=0
-	local -a first=()
-	while [ "$1" != -- ]; do
-		first+=("$1")
-		shift
+# each COMMAND... -- COMMAND...: one after the other, whatever becomes of the ones before.
+each() {
+	local status=0 word
+	local -a command=()
+	for word in "$@" --; do
+		if [ "$word" = -- ]; then
+			"${command[@]}" || status=$?
+			command=()
+		else
+			command+=("$word")
+		fi
 	done
-	shift
-	"${first[@]}" || status=$?
-	"$@" || status=$?
 	return "$status"
 }
 
@@ -110,10 +122,10 @@ failure.2.1)
 	with_keys
 	ask "$programs/guest/failure" "$GUEST_PEER" "$@"
 	;;
-stress.1.0) both "$programs/guest/notify" -- "$programs/guest/torn_rdma" "$@" ;;
-control.1.0) both "$programs/guest/notify" --control -- "$programs/guest/torn_rdma" --control "$@" ;;
+stress.1.0) each "$programs/guest/notify" -- "$programs/guest/torn_rdma" "$@" ;;
+control.1.0) each "$programs/guest/notify" --control -- "$programs/guest/torn_rdma" --control "$@" ;;
 hostile.1.0) "$programs/guest/hostile" "$GUEST_IP" "$@" ;;
-takeover.2.0) serve "$programs/guest/takeover" engine '*:7464' ;;
+takeover.2.0) serve_judging "$programs/guest/takeover" engine '*:7464' ;;
 takeover.2.1) ask "$programs/guest/takeover" owners "$GUEST_PEER:7464" "$@" ;;
 *)
 	printf 'tests/guest/run.sh: %s is nothing for host %s of %s\n' "$what" "$GUEST_ID" "$GUEST_HOSTS" >&2

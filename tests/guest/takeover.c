@@ -8,6 +8,8 @@
  * landed before the slot) and at random ones; are replaced while they commit; are stopped, replaced
  * and woken up; leave a forked child that holds all they had open. A commit that was acknowledged
  * is never lost or reverted, no reader sees a mix. The points need -Dtest_hooks=true.
+ * In guests the host of the owners loses its power at the end, while they commit; the engine's host then
+ * looks whether their roles and places are free.
  */
 #include "kill/owners.h"
 
@@ -38,10 +40,85 @@ static const struct point local_points[] = {
 	{ "after-invalidate", false }, { "mid-payload", false }, { "before-pulse", true },
 };
 
+static volatile sig_atomic_t told;
+
 static void end_engine(int number)
 {
 	(void)number;
+	told = 1;
+}
+
+/* ---- the engine's host ---- */
+
+static int note_client(const struct dsm_client_info *info, void *context)
+{
+	*(unsigned *)context += strcmp(info->transport, "rdma") == 0;
+	return 0;
+}
+
+/* Clients of the other host, and roles that somebody has. */
+struct there { unsigned clients, alive; };
+
+static struct there look(struct dsm *dsm)
+{
+	struct there t = { 0 };
+	struct dsm_owner_info info;
+	int rc = dsm_foreach_client(dsm, (int)BOUND_MS, note_client, &t.clients);
+	if (rc)
+		rig_check(false, "clients: %d %s", rc, dsm_error());
+	for (uint32_t i = 0; dsm_owner_info(dsm, i, &info) == 0; i++)
+		for (unsigned r = 0; r < ROLES; r++)
+			t.alive += strcmp(info.name, role_names[r]) == 0 && info.state == DSM_ALIVE;
+	return t;
+}
+
+/* All that came from the other host, which has no power any more, is gone; its roles can be had. */
+static void judge_power_off(struct dsm *dsm, const struct there *most)
+{
+	struct there t = look(dsm);
+	printf("the other host is off: %u clients of it (at most %u before), %u roles alive\n", t.clients, most->clients,
+		t.alive);
+	rig_check(most->clients >= ROLES + READERS && most->alive == ROLES, "at most %u clients and %u live owners "
+		"were ever seen", most->clients, most->alive);
+	for (uint64_t until = now_ms() + BOUND_MS; (t.clients || t.alive) && now_ms() < until; rig_sleep_us(50000))
+		t = look(dsm);
+	rig_check(t.clients == 0, "%u clients are left of a host without power", t.clients);
+	rig_check(t.alive == 0, "%u roles of a host without power are alive", t.alive);
+	for (unsigned r = 0; r < ROLES; r++) {
+		struct dsm_options opts = DSM_OPTIONS_INIT;
+		struct dsm *owner = NULL;
+		opts.owner = role_names[r];
+		rig_check(dsm_attach(board->uri, &opts, &owner) == 0, "role %s of a host without power: %s", role_names[r],
+			dsm_error());
+		dsm_detach(&owner);
+	}
+}
+
+static bool in_guests(void)
+{
+	const char *hosts = getenv("GUEST_HOSTS"), *native = getenv("GUEST_NATIVE");
+	return hosts && strcmp(hosts, "2") == 0 && !(native && *native);
+}
+
+static void serve_engine(void)
+{
+	struct there most = { 0 };
+	struct dsm *dsm = NULL;
+	pid_t engine = rig_engine(NULL, false); /* forks, so before there is a handle */
+	wait_for(atomic_load(&board->engine_up), "the engine does not start");
+	snprintf(board->uri, sizeof(board->uri), "shm://%s", board->name);
+	if (rig_check(dsm_attach(board->uri, NULL, &dsm) == 0, "shm: %s", dsm_error())) {
+		for (; !told; rig_sleep_us(100000)) {
+			struct there t = look(dsm);
+			most.clients = t.clients > most.clients ? t.clients : most.clients;
+			most.alive = t.alive > most.alive ? t.alive : most.alive;
+		}
+		if (in_guests())
+			judge_power_off(dsm, &most);
+	}
+	dsm_detach(&dsm);
 	atomic_store(&board->stop, 1);
+	reap(engine);
 }
 
 static void phase(const char *name)
@@ -132,6 +209,24 @@ static void run(bool remote, unsigned rounds)
 			(unsigned long long)board->readers[i].errors, board->readers[i].last_error);
 }
 
+/* Owners of all roles commit, readers read; then there is no power. Does not return in a guest. */
+static void power_off(void)
+{
+	struct owner_task task = { .busy = true };
+	char command[64];
+	atomic_store(&board->stop, 0);
+	start_readers();
+	for (task.role = 0; task.role < ROLES; task.role++) {
+		start_owner(&task, 10);
+		rig_check(atomic_load(&board->roles[task.role].ended) == 0, "power: owner %s ended", role_names[task.role]);
+	}
+	rig_sleep_us(500000); /* the other host looks each 100 ms */
+	printf("power off\n%u passed, %u failed\n", board->passed, board->failed);
+	fflush(stdout);
+	snprintf(command, sizeof(command), "guest-poweroff %d", board->failed || !board->passed ? 1 : 0);
+	rig_check(system(command) == 0, "%s", command);
+}
+
 static int report(void)
 {
 	printf("%u kills, %u connections lost\n%u passed, %u failed\n", kills, board->losses, board->passed, board->failed);
@@ -164,7 +259,7 @@ int main(int argc, char **argv)
 	board->slow = 1;
 	if (serve) {
 		signal(SIGTERM, end_engine);
-		rig_run_engine(false);
+		serve_engine();
 		return report();
 	}
 	pid_t engine = shm ? rig_engine(NULL, false) : 0;
@@ -175,5 +270,7 @@ int main(int argc, char **argv)
 	rig_check(shm || packets_sent() > packets + 1000, "the device has sent next to nothing");
 	if (engine)
 		reap(engine);
+	if (!shm && in_guests())
+		power_off();
 	return report();
 }
