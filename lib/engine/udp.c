@@ -168,7 +168,7 @@ void udp_tick(struct dsm_engine *e, uint64_t now)
 	struct udp_server *u = e->udp;
 	if (!u)
 		return;
-	u->shakes = 0;
+	u->shakes = u->sources = 0;
 	rotate(u, now);
 	forget_late(u, now);
 	say_all(e, now);

@@ -23,6 +23,7 @@
 #define UDP_LINGER_NS UINT64_C(1000000000)  /* for the last words of a session */
 #define UDP_DIRTY 64u
 #define UDP_SHAKES_MAX 64u          /* handshakes a tick: more are not heard, and come again */
+#define UDP_SHAKES_SOURCE 32u       /* of them one host: half are left to the others */
 #define UDP_QUEUE 256u              /* segments to a client */
 #define UDP_TURN_MAX 65536u         /* bytes gone through to answer one datagram, but for its first question */
 
@@ -72,7 +73,8 @@ struct udp_server {
 	uint64_t rotated_ns, accused_ns, active_ns; /* active: the last datagram came */
 	uint32_t idle_ms;
 	uint32_t room, unproven, closing, armed;
-	uint32_t shakes;            /* handshakes computed since the tick */
+	uint32_t shakes, sources;   /* handshakes computed since the tick, and for how many hosts */
+	struct udp_source { uint8_t host[16]; uint32_t shakes; } source[UDP_SHAKES_MAX];
 	uint32_t unheard;           /* peers that have not acknowledged all */
 	uint32_t dirty_count, dirty[UDP_DIRTY]; /* names of who has something to say; more: everybody is asked */
 	bool committed;             /* in this batch: look who waits */

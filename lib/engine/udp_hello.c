@@ -158,6 +158,33 @@ static void take(struct dsm_engine *e, const struct udp_path *from, const unsign
 	answer(u, p);
 }
 
+/* One host must not use up the handshakes of a tick. A host of IPv6 has 2^64 addresses: they are one. */
+static bool may_shake(struct udp_server *u, const struct udp_path *from)
+{
+	const struct sockaddr_in *in = (const void *)&from->address;
+	const struct sockaddr_in6 *in6 = (const void *)&from->address;
+	uint8_t host[16] = { 0 };
+	uint32_t i = 0;
+	if (from->address.ss_family == AF_INET)
+		memcpy(host, &in->sin_addr, sizeof(in->sin_addr));
+	else
+		memcpy(host, &in6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? 16 : 8);
+	if (u->shakes >= UDP_SHAKES_MAX)
+		return false;
+	while (i < u->sources && memcmp(u->source[i].host, host, sizeof(host)) != 0)
+		i++;
+	if (i == u->sources) { /* there is room: each has shaken hands at least once */
+		memcpy(u->source[i].host, host, sizeof(host));
+		u->source[i].shakes = 0;
+		u->sources++;
+	}
+	if (u->source[i].shakes >= UDP_SHAKES_SOURCE)
+		return false;
+	u->source[i].shakes++;
+	u->shakes++;
+	return true;
+}
+
 void udp_on_init(struct dsm_engine *e, const struct udp_path *from, const unsigned char *datagram, size_t bytes)
 {
 	struct udp_server *u = e->udp;
@@ -197,7 +224,7 @@ void udp_on_init(struct dsm_engine *e, const struct udp_path *from, const unsign
 	} else if (find_key(u, &m, &key)) {
 		udp_refuse(u, from, m.client, UDP_CAUSE_KEY);
 		udp_refused(e, COUNTER_REFUSED_KEY, from, "no key, or one that is not known here");
-	} else if (u->shakes++ < UDP_SHAKES_MAX) {
+	} else if (may_shake(u, from)) {
 		take(e, from, datagram, &m, key);
 	}
 }
