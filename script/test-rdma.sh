@@ -71,6 +71,18 @@ suite_rdma() {
 	finish
 }
 
+# No RDMA here, but the emulated machine's kernel has netem: tests/net/net_udp behind that and nothing else.
+suite_netem() {
+	local said=build/test-logs/guest-netem.out status=0 patience=$((4 * ${DSM_TEST_PATIENCE:-1}))
+	rdma_possible
+	NET_UDP_ONLY=netem DSM_TEST_PATIENCE=$patience script/guest --emulate --no-rxe \
+		--time-limit $((150 * ${DSM_TEST_PATIENCE:-1})) build/gcc/tests/net/net_udp build/gcc/tests/net/relay \
+		/tmp/capture --namespaces >"$said" 2>&1 || status=$?
+	cat "$said"
+	rdma_count "$said" 'netem' "$status"
+	finish
+}
+
 # ---- script/test --soak --------------------------------------------------------------------------
 
 # soak_run COMMAND...: a plain program that counts on its last line.
