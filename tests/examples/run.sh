@@ -137,6 +137,7 @@ test_attach_read() {
 	wanted attach-read || return 0
 	start "$examples/writer" "attach-$$" 50
 	await "$examples/attach_read" "attach-$$" pump.pressure
+	check attach-read-is-short 0 '' test "$(wc -l <examples/attach_read.c)" -le 30
 	check attach-read 0 '^pump.pressure = [0-9.]+ \(good\)$' \
 		"$examples/attach_read" "attach-$$" pump.pressure
 	check attach-read-no-cell 1 'pump.presure' "$examples/attach_read" "attach-$$" pump.presure
@@ -161,6 +162,22 @@ test_rig_usage() {
 	check rig-view-no-engine 1 "no-such-$$" "$examples/rig-view" --uri "shm://no-such-$$"
 }
 
+# check_pace NAME SPEED ROWS SECONDS: one row a second, SPEED times as fast, so ROWS take SECONDS at least.
+check_pace() {
+	local start=${EPOCHREALTIME//[!0-9]/}
+	check "$1" 0 "^replay: $3 rows committed" "$examples/rig-replay" --uri "$uri" --speed "$2" --from 9000 \
+		--rows "$3" "${files[@]}"
+	check "$1-not-faster" 0 '' test $((${EPOCHREALTIME//[!0-9]/} - start)) -ge $(($4 * 990000))
+}
+
+# The README's first program, as it stands there but for the engine's name.
+check_first_program() {
+	awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' README.md | sed "s|\"rig\"|\"$1\"|" >"$scratch/first.c"
+	check rig-first-program-builds 0 '' cc -Wall -Werror -o "$scratch/first" "$scratch/first.c" -Iinclude \
+		-L"$build/lib" -ldsm -Wl,-rpath,"$build/lib"
+	check rig-first-program 0 '^[0-9.-]+, quality [a-z]+' "$scratch/first"
+}
+
 test_rig() {
 	local uri=shm://rig-$$ dsm=$build/cli/dsm before
 	local replay=("$examples/rig-replay" --uri "$uri" --speed 100)
@@ -183,7 +200,14 @@ test_rig() {
 	check rig-request-owner 1 'sensors' "$dsm" --uri "$uri" set hoisting.hookload 1
 	check rig-replay-nulls 0 '20 rows committed' "${replay[@]}" --from 40990 --rows 20 "${files[@]}"
 	check rig-null-is-bad 4 'bad' "$dsm" --uri "$uri" get hoisting.hookload
+	check rig-no-null-shows 4 '' "$dsm" --uri "$uri" get '*'
+	cp "$scratch/out" "$scratch/all"
+	check rig-no-null-in-it 1 '' grep -F -e -999.25 "$scratch/all"
 	check rig-survey-is-good 4 '5\.[0-9]+' "$dsm" --uri "$uri" get survey.inclination
+	check rig-bit-movement 4 '[0-9]' "$dsm" --uri "$uri" get drilling.bit_movement
+	check_pace rig-pace-1 1 3 2
+	check_pace rig-pace-20 20 41 2
+	check_first_program "rig-$$"
 	start "${replay[@]}" --from 7900 --rows 60 --loop "${files[@]}"
 	check rig-view 0 'Commits of .status.: [1-9][0-9]+ in' "$examples/rig-view" --uri "$uri" \
 		--seconds 1.5 --count status 'drilling.*' setpoint.wob
