@@ -209,6 +209,7 @@ test_rig() {
 	check_pace rig-pace-20 20 41 2
 	check_first_program "rig-$$"
 	start "${replay[@]}" --from 7900 --rows 60 --loop "${files[@]}"
+	check rig-one-row-a-step 0 '^50 rows' "$build/tests/examples/rig_frames" "$uri" 50
 	check rig-view 0 'Commits of .status.: [1-9][0-9]+ in' "$examples/rig-view" --uri "$uri" \
 		--seconds 1.5 --count status 'drilling.*' setpoint.wob
 	check rig-second-owner 1 'sensors' "${replay[@]}" "${files[@]}"
