@@ -210,6 +210,17 @@ static inline uint32_t handle_tag(const struct dsm *dsm)
 	return (uint32_t)(dsm->first_id >> 32);
 }
 
+/* A call that may ask over a network begins. When it is to end; 0 where a transport asks nobody. */
+uint64_t deadline_after(const struct dsm *dsm, int timeout_ms);
+static inline uint64_t handle_begin(struct dsm *dsm)
+{
+	if (__builtin_expect(!dsm->ops->begin, 1))
+		return 0;
+	uint64_t deadline = deadline_after(dsm, (int)dsm->call_timeout_ms);
+	dsm->ops->begin(dsm->conn, deadline);
+	return deadline;
+}
+
 /* ---- link.c ---- */
 int link_open(struct dsm *dsm, uint32_t timeout_ms, struct link **out);
 void link_close(struct link **link);
@@ -230,7 +241,6 @@ void slow_wake(struct dsm *dsm);
 struct link *slow_link(struct dsm *dsm);
 /* Waits, with the lock held, for a change or until deadline_ns: false when it is over. */
 bool slow_wait(struct dsm *dsm, uint64_t deadline_ns);
-uint64_t deadline_after(const struct dsm *dsm, int timeout_ms);
 
 /* ---- thread.c ---- */
 int thread_join(struct dsm *dsm);

@@ -110,6 +110,7 @@ int dsm_owner_info(struct dsm *dsm, uint32_t index, struct dsm_owner_info *out)
 		return dsm__fail(-ERANGE, "owner %u: the table has %u", index, v->owner_count);
 	*out = (struct dsm_owner_info){ .index = index, .name = view_text(v, v->owners[index].name),
 		.groups = v->owners[index].group_count, .network = v->owners[index].flags & OWNER_NETWORK };
+	handle_begin(dsm);
 	uint64_t word = dsm->ops->owner_line(dsm->conn, index, &out->epoch, &out->pid, &out->step);
 	out->state = (enum dsm_owner_state)(word >> 32);
 	return 0;

@@ -63,9 +63,10 @@ static void pause_briefly(uint32_t attempt)
 
 /* After a first failure; out of line so that the read path stays short. */
 static __attribute__((noinline)) int attempts_go_on(struct dsm *dsm, struct attempt *a,
-	struct slot_meta *meta, int rc)
+	struct slot_meta *meta, int rc, uint64_t deadline)
 {
-	uint64_t deadline = deadline_after(dsm, (int)dsm->call_timeout_ms);
+	if (!deadline)
+		deadline = deadline_after(dsm, (int)dsm->call_timeout_ms);
 	uint32_t tag = handle_tag(dsm), late = a->until && a->until < deadline ? LATE_TRIES : 0;
 	deadline = late ? a->until : deadline;
 	for (uint32_t i = 1; i < dsm->tries; i++) {
@@ -101,10 +102,11 @@ static __attribute__((noinline)) int attempts_go_on(struct dsm *dsm, struct atte
 
 int read_attempts(struct dsm *dsm, struct attempt *a, struct slot_meta *meta)
 {
+	uint64_t deadline = handle_begin(dsm);
 	int rc = a->run(dsm, a, meta);
 	if (rc == 0)
 		rc = floor_moves(&dsm->seen[a->group], meta);
-	return rc == 0 ? 0 : attempts_go_on(dsm, a, meta, rc);
+	return rc == 0 ? 0 : attempts_go_on(dsm, a, meta, rc, deadline);
 }
 
 static int run_part(struct dsm *dsm, struct attempt *a, struct slot_meta *meta)
@@ -190,13 +192,14 @@ static __attribute__((noinline)) int read_slowly(struct dsm *dsm, struct dsm_cel
 		return read_sized(dsm, c, out);
 	uint64_t record[2];
 	struct slot_meta meta;
+	uint64_t deadline = handle_begin(dsm);
 	rc = dsm->ops->read(dsm->conn, c->group, c->offset_lo, sizeof(record), record, &meta);
 	if (__builtin_expect(rc == 0, 1))
 		rc = floor_moves(&dsm->seen[c->group], &meta);
 	if (__builtin_expect(rc != 0, 0)) {
 		struct attempt a = { .run = run_part, .group = c->group, .offset = c->offset_lo,
 			.bytes = sizeof(record), .to = record };
-		rc = attempts_go_on(dsm, &a, &meta, rc);
+		rc = attempts_go_on(dsm, &a, &meta, rc, deadline);
 		if (rc)
 			return rc;
 		c = &dsm->cells[index]; /* as in read_sized() */
@@ -319,6 +322,8 @@ int dsm_snapshot_step(struct dsm *dsm, const struct dsm_group *groups, uint32_t 
 	}
 	uint64_t s = 0;
 	uint64_t deadline = rc ? 0 : deadline_after(dsm, (int)dsm->call_timeout_ms);
+	if (rc == 0 && dsm->ops->begin)
+		dsm->ops->begin(dsm->conn, deadline);
 	for (uint32_t i = 0; rc == 0 && i < dsm->tries; i++) {
 		s = dsm->ops->step_complete(dsm->conn, owner);
 		rc = step_attempt(dsm, groups, n, frames, s);
@@ -354,7 +359,7 @@ static int borrow_attempts(struct dsm *dsm, const struct directory_cell **cell, 
 	struct slot_meta *m)
 {
 	uint32_t index = (uint32_t)(*cell - dsm->cells), tag = handle_tag(dsm);
-	uint64_t deadline = 0;
+	uint64_t deadline = handle_begin(dsm);
 	int rc = dsm->ops->borrow(dsm->conn, (*cell)->group, (*cell)->offset_lo, at, m);
 	for (uint32_t i = 1; rc == -EAGAIN || rc == -ESTALE; i++) {
 		deadline = deadline ? deadline : deadline_after(dsm, (int)dsm->call_timeout_ms);

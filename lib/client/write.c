@@ -26,9 +26,12 @@ static int sink_load(void *context, uint32_t group, uint64_t *image, struct slot
 {
 	struct dsm *dsm = context;
 	uint64_t until = clock_now(dsm->clock) + dsm->call_timeout_ms * UINT64_C(1000000);
+	handle_begin(dsm);
 	for (uint32_t i = 0; i < dsm->tries && (i == 0 || clock_now(dsm->clock) < until); i++) {
 		int rc = dsm->ops->read(dsm->conn, group, 0,
 			dsm->link->view.groups[group].payload_bytes, image, meta);
+		if (rc == -ETIMEDOUT)
+			break;
 		if (rc != -EAGAIN)
 			return rc == -ESTALE ? dsm__fail(-EOWNERDEAD, "the bank was given to somebody else") : rc;
 	}
@@ -39,6 +42,7 @@ static uint64_t sink_step(void *context)
 {
 	struct dsm *dsm = context;
 	uint64_t step = STEP_TORN, until = clock_now(dsm->clock) + dsm->call_timeout_ms * UINT64_C(1000000);
+	handle_begin(dsm);
 	for (uint32_t i = 0; i < dsm->tries && step == STEP_TORN && (i == 0 || clock_now(dsm->clock) < until); i++)
 		step = dsm->ops->step_complete(dsm->conn, dsm->link->welcome.owner);
 	return step;

@@ -141,6 +141,7 @@ static int f_borrow_end(struct transport_conn *c, uint32_t g, uint64_t s) { retu
 static int f_granted(struct transport_conn *c, uint32_t o) { return of(c)->ops->granted(of(c)->conn, o); }
 static int f_complete(struct transport_conn *c, uint32_t o, uint64_t s, const uint32_t *g, uint32_t n)
 { return of(c)->ops->complete(of(c)->conn, o, s, g, n); }
+static void f_begin(struct transport_conn *c, uint64_t d) { of(c)->ops->begin(of(c)->conn, d); }
 static int f_subscribe(struct transport_conn *c, struct transport_wishes *w)
 {
 	w->status = -ENOTSUP;
@@ -166,7 +167,7 @@ static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_f
 	.borrow_end = f_borrow_end, .granted = f_granted, .publish = f_publish, \
 	.complete = f_complete, .loan = f_loan, .loan_end = f_loan_end }
 static const struct transport_ops faulty_tables[] = { FAULTY("shm", .near = true,), FAULTY("rdma",),
-	FAULTY("udp", .subscribe = f_subscribe, .unsubscribe = f_unsubscribe, .listen = f_listen, .take = f_take,) };
+	FAULTY("udp", .begin = f_begin, .subscribe = f_subscribe, .unsubscribe = f_unsubscribe, .listen = f_listen, .take = f_take,) };
 
 static int setting(struct faulty *f, const char *key, const char *text)
 {

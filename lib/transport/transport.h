@@ -119,6 +119,10 @@ struct transport_ops {
 	 * not mapped. Valid until close(); what is in it changes only in adopt() and granted(). */
 	const struct ring *(*rings)(const struct transport_conn *conn);
 
+	/* owner. Optional: a call of its user begins; what is asked in it ends at `deadline_ns` of the
+	 * handle's clock, however many attempts and questions it takes. Until the next begin(). */
+	void (*begin)(struct transport_conn *conn, uint64_t deadline_ns);
+
 	/* -- reading: owner. One attempt; -EAGAIN torn or not whole, try again; -ESTALE the bank
 	 * moved, ask MAP for it; -ENODATA that bank was never mapped; others are final. -- */
 	/* Newest version's words [offset, offset + bytes) of the payload. */

@@ -416,6 +416,11 @@ static uint64_t udp_newest(const struct transport_conn *conn, uint32_t group)
 	return atomic_load_explicit(&conn->newest[group], memory_order_relaxed);
 }
 
+static void udp_begin(struct transport_conn *conn, uint64_t deadline_ns)
+{
+	conn->call_deadline = deadline_ns;
+}
+
 const struct transport_ops transport_udp = {
 	.size = sizeof(struct transport_ops),
 	.scheme = "udp",
@@ -437,6 +442,7 @@ const struct transport_ops transport_udp = {
 	.counter = udp_counter,
 	.beat = udp_beat,
 	.newest = udp_newest,
+	.begin = udp_begin,
 	.subscribe = udp_subscribe,
 	.unsubscribe = udp_unsubscribe,
 	.listen = udp_listen,

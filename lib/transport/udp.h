@@ -85,6 +85,7 @@ struct transport_conn {
 	struct udp_rtt rtt;
 	uint64_t spin_ns;           /* a datagram is polled for so long */
 	uint32_t next_id;
+	uint64_t call_deadline;     /* of the call that goes on, by `clock`; 0 = none */
 	uint64_t *slot;             /* the one that is being read */
 	uint64_t slot_room;
 	unsigned char *last;        /* struct udp_last a group */

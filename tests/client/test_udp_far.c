@@ -3,6 +3,7 @@
  * says so. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,9 @@ static struct { uint64_t due_ms; size_t bytes; int to; unsigned char data[UDP_DA
 static struct { int front, back[2]; struct sockaddr_in client[2]; } ends;
 static _Atomic bool way_ends;
 static uint64_t way_ms;
+static _Atomic bool lost_now;          /* questions of the data flow are lost, */
+static _Atomic uint32_t lost_questions; /* so many so far; with the first the handle's clock jumps, by */
+static _Atomic uint64_t jump_ms, jumped_ms;
 static uint32_t answers, most_answers; /* of the data flow, on their way now; ever */
 
 static uint64_t now_ms(void)
@@ -53,6 +57,11 @@ static void *long_way(void *context)
 			while (put - got < n && (len = recvfrom(fd, way[put % n].data, UDP_DATAGRAM, MSG_DONTWAIT,
 					(void *)&from, &bytes)) > 0) {
 				way[put % n].to = i == 2 ? client_of(&from) : 2 + i;
+				if (lost_now && way[put % n].to == 1) {
+					lost_questions++;
+					jumped_ms = jump_ms;
+					continue;
+				}
 				way[put % n].bytes = (size_t)len;
 				answers += way[put % n].to == 3;
 				most_answers = answers > most_answers ? answers : most_answers;
@@ -158,6 +167,7 @@ static struct dsm_engine *large_engine(const char *address)
 	}
 	opts.udp = address;
 	opts.auth_none = true;
+	opts.lease_ms = 60000; /* longer than any standstill here */
 	ok(dsm_engine_open(table, &opts, &engine));
 	dsm_table_free(&table);
 	return engine;
@@ -201,5 +211,43 @@ Test(udp_far, a_large_table_comes_by_many_questions_at_once, .timeout = 120)
 	end_way(thread);
 	cr_assert(most_answers > 100, "%u", most_answers);
 	cr_assert(most_answers <= 3 * 256, "%u", most_answers);
+	ok(dsm_engine_close(&engine));
+}
+
+static uint64_t jumping_now(void *context)
+{
+	(void)context;
+	return (now_ms() + jumped_ms) * 1000000;
+}
+
+/* The time of a call is for all of its questions together, and goes by the handle's clock. */
+Test(udp_far, a_call_ends_at_its_time_however_often_it_asks, .timeout = 120)
+{
+	static const struct dsm_clock clock = { jumping_now, jumping_now, NULL };
+	struct dsm_options as = DSM_OPTIONS_INIT;
+	unsigned port = 20000 + (unsigned)getpid() % 20000;
+	char address[32], uri[64];
+	struct dsm_sample sample;
+	struct dsm_cell cell;
+	struct dsm *dsm;
+	unsetenv("DSM_KEYS");
+	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", port + 1);
+	struct dsm_engine *engine = large_engine(address);
+	pthread_t thread = begin_way(port, 1);
+	as.attach_timeout_ms = 60000;
+	as.call_timeout_ms = 20000;
+	as.clock = &clock;
+	ok(dsm_attach(uri, &as, &dsm));
+	ok(dsm_cell(dsm, "g3.c5", &cell));
+	ok(dsm_read(dsm, cell, &sample));
+	jump_ms = 21000;
+	lost_now = true;
+	cr_assert_eq(dsm_read(dsm, cell, &sample), -ETIMEDOUT, "%s", dsm_error());
+	cr_assert(lost_questions >= 1 && lost_questions <= 2, "%u", lost_questions);
+	lost_now = false;
+	ok(dsm_read(dsm, cell, &sample)); /* a new call has its own time */
+	dsm_detach(&dsm);
+	end_way(thread);
 	ok(dsm_engine_close(&engine));
 }
