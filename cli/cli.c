@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NS_PER_MS 1000000u
 #define NS_PER_S 1000000000u
@@ -243,7 +244,7 @@ enum status cli_attach(struct cli *cli, const char *owner, uint32_t flags)
 		options.attach_timeout_ms = left > 0 ? (uint32_t)left : 1;
 		options.call_timeout_ms = options.attach_timeout_ms;
 	}
-	options.progress = isatty(STDERR_FILENO) ? show_progress : NULL;
+	options.progress = isatty(fileno(stderr)) ? show_progress : NULL;
 	options.progress_context = &progress;
 	int error = dsm_attach(cli->set.uri, &options, &cli->dsm);
 	if (progress.shown)
