@@ -157,13 +157,16 @@ struct dsm_options {
 	                              fits the role best is used. NULL = environment DSM_KEYS, else none */
 	uint32_t spin_us;        /**< udp://: so long a call polls for an answer before it sleeps, which costs
 	                              a processor; default 0, at most 1000 */
+	uint32_t poll_us;        /**< rdma://: dsm_wait() reads the pulse over the wire this often, 50 to
+	                              1000000; default 0: the engine says when there is a commit, within a
+	                              millisecond or two, and the wire is quiet until then */
 	/** udp://: how much of the table's description has come, about ten times a second while dsm_attach()
 	 *  fetches it and once at its end; in the thread that attaches, never at a re-attach. It must not
 	 *  use the library. NULL = nobody wants to know */
 	void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
 	void *progress_context;
 };
-#define DSM_OPTIONS_INIT { sizeof(struct dsm_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define DSM_OPTIONS_INIT { sizeof(struct dsm_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** Attach to the engine at `uri`: "shm://NAME", "rdma://HOST[:PORT]", "udp://HOST[:PORT]",
  *  or a bare "NAME" or "HOST": the best that works (shm, rdma, udp). NULL: environment

@@ -229,6 +229,8 @@ static int take_options(struct dsm *dsm, const struct dsm_options *opts)
 			CONTROL_NAME_MAX - 1);
 	if (opts->spin_us > 1000)
 		return dsm__fail(-EINVAL, "spin_us is %u, expected at most 1000", opts->spin_us);
+	if (opts->poll_us && (opts->poll_us < 50 || opts->poll_us > 1000000))
+		return dsm__fail(-EINVAL, "poll_us is %u, expected 0 or 50 to 1000000", opts->poll_us);
 	dsm->owner_name = opts->owner ? strdup(opts->owner) : NULL;
 	dsm->fault = opts->fault ? strdup(opts->fault) : NULL;
 	dsm->key_file = opts->key_file ? strdup(opts->key_file) : NULL;

@@ -206,7 +206,7 @@ static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint6
 		uint64_t now = clock_now(dsm->clock);
 		struct transport_identity as = { .owner = dsm->deposed ? NULL : dsm->owner_name,
 			.key_file = dsm->key_file, .spin_us = dsm->options.spin_us,
-			.no_key = dsm->options.flags & DSM_NO_KEY, .clock = dsm->clock,
+			.no_key = dsm->options.flags & DSM_NO_KEY, .poll_us = dsm->options.poll_us, .clock = dsm->clock,
 			.progress = dsm->attached_once ? NULL : dsm->options.progress,
 			.progress_context = dsm->options.progress_context };
 		rc = ops->connect(&dsm->uri, &as, now < deadline ? (uint32_t)((deadline - now) / 1000000u) : 0,

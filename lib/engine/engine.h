@@ -80,6 +80,9 @@ struct session_ops {
 	/* 0, or -EACCES: does the client's key let it do that (enum key_role; the owner's name or NULL)?
 	 * NULL = keys have no say. */
 	int (*allows)(const struct session *s, unsigned what, const char *owner);
+	/* Say once, by EVENT CONTROL_NEWER, when this group has a commit after `since`; one at a time, a
+	 * later one takes the place. NULL = nobody asks. */
+	void (*arm)(struct session *s, uint32_t group, uint64_t since);
 	/* Each tick; 1: receive() has something. NULL = nothing. */
 	int (*tick)(struct session *s, uint64_t now);
 	/* Connection and session. */
@@ -169,6 +172,9 @@ int verbs_start(struct dsm_engine *engine);
 void verbs_stop(struct dsm_engine *engine);
 void verbs_events(struct dsm_engine *engine);
 void verbs_tick(struct dsm_engine *engine, uint64_t now);
+/* Who waits for a commit? Each millisecond while somebody does. */
+#define SERVER_TAG_VERBS_TIMER 8u
+void verbs_timer(struct dsm_engine *engine);
 /* Before the memory changes: nobody reaches the old one through a device any more. */
 void verbs_bank_leaves(struct dsm_engine *engine, uint32_t owner);
 void verbs_region_leaves(struct dsm_engine *engine);

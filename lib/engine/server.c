@@ -167,6 +167,8 @@ static void handle(struct dsm_engine *e, const struct epoll_event *ev)
 		tick(e);
 	else if (tag == SERVER_TAG_VERBS)
 		verbs_events(e);
+	else if (tag == SERVER_TAG_VERBS_TIMER)
+		verbs_timer(e);
 	else if (tag == SERVER_TAG_UDP)
 		udp_events(e);
 	else if (tag == SERVER_TAG_UDP_TIMER)

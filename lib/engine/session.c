@@ -171,6 +171,18 @@ static void beat(struct session *s, struct control_reader *r)
 		bad_message(s);
 }
 
+/* A client over rdma, whose wire is quiet until there is something. */
+static void wait_for(struct session *s, struct control_reader *r)
+{
+	uint32_t group;
+	uint64_t since;
+	if (control_get_u32(r, &group) || control_get_u64(r, &since) || !control_at_end(r) || !s->ops->arm ||
+	    group >= s->engine->region->view.group_count)
+		bad_message(s);
+	else
+		s->ops->arm(s, group, since);
+}
+
 void session_message(struct session *s, const void *message, size_t size)
 {
 	struct control_reader r;
@@ -207,6 +219,9 @@ void session_message(struct session *s, const void *message, size_t size)
 		break;
 	case CONTROL_BEAT:
 		beat(s, &r);
+		break;
+	case CONTROL_WAIT:
+		wait_for(s, &r);
 		break;
 	case CONTROL_BYE:
 		owners_session_gone(s, true);

@@ -146,6 +146,7 @@ int verbs_start(struct dsm_engine *e)
 	e->verbs = calloc(1, sizeof(*e->verbs));
 	if (!e->verbs)
 		return dsm__fail(-ENOMEM, "no memory for rdma");
+	e->verbs->timer_fd = -1;
 	int rc = verbs_address(e->options.rdma, e->verbs->host, sizeof(e->verbs->host), &e->verbs->port);
 	if (rc == 0)
 		rc = verbs_auth_start(e);
@@ -363,6 +364,8 @@ void verbs_stop(struct dsm_engine *e)
 	if (v->channel)
 		rdma_destroy_event_channel(v->channel);
 	verbs_auth_stop(v);
+	if (v->timer_fd >= 0)
+		close(v->timer_fd);
 	free(v);
 	e->verbs = NULL;
 }

@@ -58,6 +58,9 @@ struct remote {
 	bool has_key;               /* else: auth none */
 	struct key key;             /* a copy; its bytes are wiped */
 	struct verbs_auth auth;
+	bool armed;                 /* wants to hear once of a commit after `armed_since` */
+	uint32_t armed_group;
+	uint64_t armed_since;
 	bool cut;                   /* its key was taken away: no last words */
 	struct ibv_pd *own_pd;      /* of an owner: exactly one registration lies in it, the own bank */
 	struct ibv_mr *own;
@@ -78,6 +81,8 @@ struct verbs {
 	uint32_t lingering_count;
 	uint64_t try_ns;            /* of the next try to listen */
 	uint64_t accused_ns;        /* of the last line about a violation */
+	int timer_fd;               /* of who waits; -1 until somebody does */
+	uint32_t armed;
 	uint64_t refused_ns;        /* of the last line about a refused key */
 	bool auth_none;             /* who shows no key may come in */
 	struct keys *keys;          /* NULL = none */
@@ -105,6 +110,10 @@ int remote_hear(struct remote *r, void *message, size_t room);
 /* Has it been shaking hands for too long? Then counted. */
 bool remote_dawdles(struct remote *r, uint64_t now);
 int remote_allows(const struct session *s, unsigned what, const char *owner);
+
+/* ---- verbs_wait.c ---- */
+void remote_arm(struct session *s, uint32_t group, uint64_t since);
+void remote_disarm(struct remote *r);
 
 /* ---- verbs_device.c ---- */
 /* The device of an id, opened when it is new. */

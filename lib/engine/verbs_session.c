@@ -237,6 +237,7 @@ static void remote_free(struct session *s)
 	struct remote *r = of(s);
 	struct verbs *v = s->engine->verbs;
 	epoll_ctl(s->engine->epoll_fd, EPOLL_CTL_DEL, endpoint_fd(&r->ep), NULL);
+	remote_disarm(r);
 	remote_fence(s);
 	pair_close(pair_of(r, VERBS_READ));
 	if (r->cut || endpoint_flush(&r->ep) || remote_settled(r) || r->device->gone ||
@@ -253,7 +254,7 @@ static void remote_free(struct session *s)
 const struct session_ops remote_ops = {
 	.transport = "rdma", .network = true, .send = remote_send, .receive = remote_receive,
 	.welcome = remote_welcome, .map = remote_map, .address = remote_address, .allows = remote_allows,
-	.admit = remote_admit, .grant = remote_grant, .fence = remote_fence, .tick = remote_tick, .free = remote_free,
+	.admit = remote_admit, .grant = remote_grant, .arm = remote_arm, .fence = remote_fence, .tick = remote_tick, .free = remote_free,
 };
 
 /* ---- connections ---- */

@@ -19,12 +19,14 @@
 struct transport_conn;   /* each transport's own */
 
 /* As whom: the role wanted (NULL: a reader) and the file of keys (NULL: environment DSM_KEYS);
- * how long an answer is polled for; no key is to be shown, whatever there is. The clock of deadlines and
+ * how long an answer is polled for; no key is to be shown, whatever there is. How often a
+ * wait looks by itself (0: as the transport does). The clock of deadlines and
  * leases; it outlives the connection. Whom to tell how far a table has come, at the attach only. */
 struct transport_identity {
 	const char *owner, *key_file;
 	uint32_t spin_us;
 	bool no_key;
+	uint32_t poll_us;
 	const struct dsm_clock *clock;
 	void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* NULL = nobody */
 	void *progress_context;

@@ -88,11 +88,12 @@ static void verbs_close(struct transport_conn *conn);
 
 /* Until its caller closes it: also when this fails. */
 static int open_conn(struct transport_conn *conn, const struct uri *uri, struct verbs_dial *dial,
-	uint32_t timeout_ms)
+	uint32_t poll_us, uint32_t timeout_ms)
 {
 	conn->pid = getpid();
 	conn->own_owner = DSM_NONE;
 	conn->notify_timer = -1;
+	conn->poll_ns = poll_us * UINT64_C(1000);
 	conn->deadline = clock_now(&clock_system) + timeout_ms * UINT64_C(1000000);
 	pthread_mutex_init(&conn->control_lock, NULL);
 	conn->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -112,7 +113,7 @@ static int verbs_connect(const struct uri *uri, const struct transport_identity 
 	if (!conn)
 		rc = dsm__fail(-ENOMEM, "no memory for a connection");
 	else
-		rc = open_conn(conn, uri, &dial, timeout_ms);
+		rc = open_conn(conn, uri, &dial, as->poll_us, timeout_ms);
 	sodium_memzero(&dial, sizeof(dial));
 	if (rc)
 		verbs_close(conn);
@@ -284,9 +285,11 @@ static void look_into(struct transport_conn *conn, const void *message, size_t b
 {
 	struct control_reader r;
 	struct control_event e;
-	if (conn->own_owner != DSM_NONE && control_open(&r, message, bytes) == 0 &&
-	    r.type == CONTROL_EVENT && control_get_event(&r, &e) == 0 &&
-	    e.kind == CONTROL_SUPERSEDED && e.owner == conn->own_owner) {
+	if (control_open(&r, message, bytes) || r.type != CONTROL_EVENT || control_get_event(&r, &e))
+		return;
+	if (e.kind == CONTROL_NEWER)
+		verbs_told(conn);
+	if (e.kind == CONTROL_SUPERSEDED && conn->own_owner != DSM_NONE && e.owner == conn->own_owner) {
 		conn->superseded = true;
 		atomic_store(&conn->write_broken, -EOWNERDEAD);
 	}

@@ -127,6 +127,12 @@ struct transport_conn {
 	_Atomic uint64_t notified_ns; /* when the engine was told last */
 	int notify_timer;           /* in fd(); -1 none */
 	uint64_t beat_ns;
+	/* waiting for a commit; told: + 1 for each answer to a WAIT */
+	uint64_t poll_ns;           /* the caller's period; 0: the engine is asked to tell */
+	bool wait_armed;            /* under control_lock, as its group and seq */
+	uint32_t wait_group;
+	uint64_t wait_since;
+	_Atomic uint32_t told;
 	/* loss */
 	_Atomic int broken;         /* negative errno, set once */
 	_Atomic uint32_t in_use, gone;
@@ -223,8 +229,8 @@ int verbs_read_at(struct transport_conn *conn, uint32_t group, uint64_t seq, uin
 int verbs_read_step(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
 	struct slot_meta *meta);
 uint64_t verbs_step_complete(const struct transport_conn *conn, uint32_t owner);
-void verbs_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
-	const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
+/* Reads the pulse, as a hint. */
+int verbs_look(struct transport_conn *conn, uint32_t group, uint64_t *pulse);
 int verbs_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
 	struct slot_meta *meta);
 int verbs_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);
@@ -269,6 +275,12 @@ int verbs_complete(struct transport_conn *conn, uint32_t owner, uint64_t step,
 int verbs_loan(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t **payload);
 int verbs_loan_end(struct transport_conn *conn, uint32_t group, const struct check_fields *fields);
 void verbs_beat(struct transport_conn *conn, uint32_t owner, uint64_t tick);
+
+/* ---- verbs_wait.c ---- */
+void verbs_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
+	const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
+/* control_lock held: the engine has answered a WAIT. */
+void verbs_told(struct transport_conn *conn);
 
 /* ---- verbs_notify.c ---- */
 int verbs_notify_init(struct transport_conn *conn);

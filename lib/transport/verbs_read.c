@@ -12,7 +12,6 @@
 #include "core/step.h"
 #include "transport/verbs.h"
 
-#define WAIT_POLL_NS UINT64_C(1000000)
 
 static const struct directory_group *group_of(const struct transport_conn *conn, uint32_t group)
 {
@@ -418,30 +417,18 @@ uint64_t verbs_step_complete(const struct transport_conn *constant, uint32_t own
 	return conn->steps[owner]; /* after a loss: the last one known */
 }
 
-/* Nobody wakes a remote reader, so it looks at the pulse again and again. */
-void verbs_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
-	const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns)
+int verbs_look(struct transport_conn *conn, uint32_t group, uint64_t *pulse)
 {
-	const struct directory_group *g = group_of(conn, group);
-	uint64_t start = clock_now(&clock_system), spent = 0;
-	while (atomic_load_explicit(wake, memory_order_acquire) == woken && spent < ns) {
-		uint64_t pulse = 0;
-		int rc = -ENOTCONN;
-		if (verbs_enter(conn)) {
-			rc = admit(conn, group);
-			if (rc == 0)
-				rc = fetch_words(conn, g->owner, g->pulse_offset, &pulse, 1);
-			verbs_leave(conn);
-		}
+	int rc = -ENOTCONN;
+	if (verbs_enter(conn)) {
+		rc = admit(conn, group);
 		if (rc == 0)
-			verbs_learn(conn, group, pulse, 0);
-		if (rc == 0 && pulse > since)
-			return;
-		uint64_t left = ns - spent;
-		struct timespec t = { 0, (long)(left < WAIT_POLL_NS ? left : WAIT_POLL_NS) };
-		syscall(SYS_futex, wake, FUTEX_WAIT, woken, &t, 0, 0);
-		spent = clock_now(&clock_system) - start;
+			rc = fetch_words(conn, group_of(conn, group)->owner, group_of(conn, group)->pulse_offset, pulse, 1);
+		verbs_leave(conn);
 	}
+	if (rc == 0)
+		verbs_learn(conn, group, *pulse, 0);
+	return rc;
 }
 
 /* ---- in place: in the memory that keeps the last version ---- */

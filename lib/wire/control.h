@@ -33,6 +33,7 @@ enum control_type {
 	CONTROL_BYE = 13,       /* client: role given back, no error */
 	CONTROL_KEYS = 14,      /* engine, over rdma after a good WELCOME: what may be read and written */
 	CONTROL_BEAT = 15,      /* owner over rdma: its heartbeat */
+	CONTROL_WAIT = 16,      /* client over rdma: say once when this group has a commit after that */
 	CONTROL_TYPE_END
 };
 
@@ -95,6 +96,7 @@ struct control_client {
 struct control_event { uint32_t kind, owner; uint64_t value; };
 enum control_event_kind {
 	CONTROL_SUPERSEDED = 1, CONTROL_BANK_MOVED = 2, CONTROL_ENDED = 3,
+	CONTROL_NEWER = 5,      /* over rdma, once for a WAIT: group `owner` has commit `value` */
 	CONTROL_PROBE = 4,      /* over a network: means nothing, but a host that is gone does not take it */
 };
 

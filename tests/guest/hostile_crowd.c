@@ -3,6 +3,7 @@
 #include "hostile.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -243,6 +244,50 @@ static void never_reaps(void)
 	all_is_well("one who never reaped and is gone");
 }
 
+static int send_wait(uint32_t group, uint64_t since)
+{
+	struct control_writer w;
+	control_begin(&w, raw.message, sizeof(raw.message), CONTROL_WAIT);
+	control_put_u32(&w, group);
+	control_put_u64(&w, since);
+	return raw_send(&raw, &w);
+}
+
+/* How many times it is told of commits within `ms`, PROBEs apart; the last of them. */
+static unsigned told(unsigned ms, struct control_event *last)
+{
+	struct control_reader in;
+	struct control_event e = { 0 };
+	unsigned n = 0;
+	for (uint64_t end = now_ms() + ms, now; (now = now_ms()) < end;)
+		if (raw_expect(&raw, CONTROL_EVENT, (unsigned)(end - now), &in) == 0 && control_get_event(&in, &e) == 0 &&
+		    e.kind == CONTROL_NEWER) {
+			n++;
+			*last = e;
+		}
+	return n;
+}
+
+/* Waits for a commit and never asks again: is told once, however many there are. */
+static void never_rearms(void)
+{
+	struct control_event e = { 0 };
+	uint64_t bad = counter("bad_messages");
+	if (!greet(&raw, "", 0))
+		return;
+	check(send_wait(0, atomic_load(&written)) == 0, "WAIT cannot be sent");
+	check(told(300, &e) == 0, "told of a commit that is none");
+	for (unsigned i = 0; i < 5; i++)
+		all_is_well("one who waits");
+	check(told(1500, &e) == 1 && e.owner == 0, "told not once");
+	check(send_wait(0, e.value) == 0 && told(3000, &e) == 1, "who asks again is not told again");
+	check(send_wait(0, 0) == 0 && told(1500, &e) == 1, "what is there already is not told at once");
+	send_wait(1000, 0);
+	check(raw_cut(&raw, CUT_MS) && counts("bad_messages", bad), "WAIT for a group that is none is taken");
+	raw_close(&raw);
+	all_is_well("one who never asks again");
+}
+
 void crowd_attacks(void)
 {
 	junk();
@@ -250,6 +295,7 @@ void crowd_attacks(void)
 	rubbish();
 	never_reads();
 	never_reaps();
+	never_rearms();
 	crowd();
 	flood();
 }

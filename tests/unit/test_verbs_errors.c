@@ -259,3 +259,25 @@ Test(verbs_errors, a_step_is_not_put_together_after_a_loss)
 	cr_assert_eq(read_it(p, payload, &meta), 0);
 	provider_free(p);
 }
+
+/* With a period of his own the caller decides how often the wire is looked at. */
+Test(verbs_errors, a_wait_looks_as_often_as_was_chosen, .timeout = 60)
+{
+	struct provider *p = provider_new();
+	_Atomic uint32_t wake = 0;
+	uint32_t before = p->posts;
+	p->conn->poll_ns = 100000000;
+	verbs_wait(p->conn, 0, UINT64_MAX, &wake, 0, 500000000);
+	cr_assert_gt(p->posts, before);
+	cr_assert_leq(p->posts - before, 6, "%u looks in half a second, one each 100 ms was asked for",
+		p->posts - before);
+	before = p->posts;
+	p->conn->poll_ns = 1000000;
+	verbs_wait(p->conn, 0, UINT64_MAX, &wake, 0, 500000000);
+	cr_assert_gt(p->posts - before, 6);
+	before = p->posts;
+	atomic_store(&wake, 1); /* somebody has something to say: no look at all */
+	verbs_wait(p->conn, 0, UINT64_MAX, &wake, 0, 500000000);
+	cr_assert_eq(p->posts, before);
+	provider_free(p);
+}
