@@ -122,7 +122,8 @@ failure.2.1)
 	with_keys
 	ask "$programs/guest/failure" "$GUEST_PEER" "$@"
 	;;
-stress.1.0) each "$programs/guest/notify" -- "$programs/guest/torn_rdma" "$@" ;;
+stress.1.0) each "$programs/guest/notify" -- "$programs/guest/large" -- "$programs/guest/torn_rdma" "$@" ;;
+large.1.0) "$programs/guest/large" ;;
 control.1.0) each "$programs/guest/notify" --control -- "$programs/guest/torn_rdma" --control "$@" ;;
 hostile.1.0) "$programs/guest/hostile" "$GUEST_IP" "$@" ;;
 takeover.2.0) serve_judging "$programs/guest/takeover" engine '*:7464' ;;
