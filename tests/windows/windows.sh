@@ -14,13 +14,17 @@ export NO_COLOR=1 LC_ALL=C.UTF-8 WINEDEBUG=-all
 unset DISPLAY DSM_KEYS DSM_URI
 work=$(mktemp -d)
 name="dsm-windows-$$" port=$((20000 + $$ % 20000)) engine='' passed=0 failed=0 status=0 out='' err=''
-wine=()
+wine=() server=$(dirname "${WINE:-.}")/wineserver64
+[ -x "$server" ] || server=wineserver
 [ -z "${WINE:-}" ] || wine=("$WINE")
 export WINEPREFIX=$work/wine WINEDLLOVERRIDES='mscoree,mshtml='
 
 cleanup() {
 	[ -z "$engine" ] || kill "$engine" 2>/dev/null
-	[ -z "${WINE:-}" ] || "${WINESERVER:-$(dirname "$WINE")/wineserver64}" -k 2>/dev/null
+	if [ -n "${WINE:-}" ]; then
+		"$server" -k 2>/dev/null
+		timeout 20 "$server" -w 2>/dev/null # until its end
+	fi
 	wait
 	rm -rf "$work"
 }
