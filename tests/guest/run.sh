@@ -56,6 +56,17 @@ ask() {
 	return "$status"
 }
 
+# A part of the suite with the largest packets that RDMA has; only in a guest, since it changes an interface.
+large_packets() {
+	ip link set eth0 mtu 4200
+	if ! ibv_devinfo | grep -q 'active_mtu:.*4096'; then
+		echo 'with an MTU of 4200 the packets of RDMA do not become 4096 bytes'
+		return 1
+	fi
+	"$programs/conformance/conformance" --jobs 2 \
+		--filter '*/@(every_type_round_trips|groups_of_one_step|lending_and_borrowing|a_group_is_read_whole)'
+}
+
 # each COMMAND... -- COMMAND...: one after the other, whatever becomes of the ones before.
 each() {
 	local status=0 word
@@ -106,7 +117,12 @@ conformance.1.0)
 	[ -n "$GUEST_IP6" ] || { echo 'skipped: IPv6: this device has no address of it'; exit 0; }
 	unset DSM_KEYS
 	DSM_TEST_RDMA_ADDRESS=$GUEST_IP6 "$programs/conformance/conformance" --jobs 2 \
-		--filter '*/@(every_type_round_trips|groups_of_one_step|a_second_claimant*|an_engine_restart*)'
+		--filter '*/@(every_type_round_trips|groups_of_one_step|a_second_claimant*|an_engine_restart*)' || exit
+	[ -n "$GUEST_NATIVE" ] || large_packets
+	;;
+mtu.1.0)
+	export DSM_TEST_ROWS=rdma DSM_TEST_RDMA=self
+	large_packets
 	;;
 peeker.1.0) peeker ;;
 conformance.2.1)
