@@ -17,8 +17,18 @@ uint64_t allocations(void)
 	return atomic_load(&count);
 }
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/allocator_interface.h>
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED 0
+#endif
+
+#if SANITIZED
+/* in the sanitizers' own header, which gcc does not bring */
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+	void (*on_free)(const volatile void *));
 
 static void on_malloc(const volatile void *p, size_t n)
 {
