@@ -135,10 +135,13 @@ static void *commit_pairs(void *context)
 {
 	struct dsm *robot = context;
 	struct dsm_cell a = case_cell(robot, "pair.a"), b = case_cell(robot, "pair.b");
-	for (uint64_t i = 1; i <= PAIRS; i++)
-		if (dsm_begin(robot, 0) || dsm_set_u64(robot, a, i) || dsm_set_u64(robot, b, ~i) ||
-		    dsm_commit(robot, NULL))
-			CHECK(!"commit");
+	bool committed = true;
+	for (uint64_t i = 1; committed && i <= PAIRS; i++) {
+		committed = dsm_begin(robot, 0) == 0 && dsm_set_u64(robot, a, i) == 0 &&
+			dsm_set_u64(robot, b, ~i) == 0 && dsm_commit(robot, NULL) == 0;
+		if (!committed)
+			CHECK(committed);
+	}
 	return NULL;
 }
 
