@@ -118,6 +118,7 @@ struct transport_conn {
 	struct ibv_send_wr *chain;
 	struct ibv_sge *chain_sge;
 	uint32_t chained;
+	uint64_t chained_bytes;
 	bool superseded;
 	uint64_t write_lost_ns;
 	_Atomic int write_broken;

@@ -14,7 +14,8 @@
 
 #define CHAIN_MAX 64u
 #define WRITE_SENDS (CHAIN_MAX + 4u)
-#define WRITE_NS UINT64_C(2000000000)   /* the device gives up before that */
+#define WRITE_NS UINT64_C(2000000000)   /* for one chain; the device gives up before that */
+#define CHAIN_BYTES (UINT64_C(2) << 20) /* of one chain, so that 1 MB/s is enough */
 #define STEP_OFFSET offsetof(struct bank_header, step_complete)
 /* From step complete to where the bank's rings begin. It spans the heartbeat of an owner on the
  * engine's machine, which a remote one does not use. */
@@ -119,6 +120,7 @@ static int post(struct transport_conn *conn)
 	conn->chain[n - 1].send_flags |= IBV_SEND_SIGNALED;
 	conn->chain[n - 1].wr_id = ++conn->write.posted;
 	conn->chained = 0;
+	conn->chained_bytes = 0;
 	if (ibv_post_send(conn->write.pair.qp, conn->chain, &bad) == 0)
 		return 0;
 	atomic_store(&conn->write_broken, -EIO);
@@ -140,7 +142,7 @@ static int append(struct transport_conn *conn, uint64_t source, uint64_t offset,
 {
 	for (uint64_t at = 0; at < bytes;) {
 		uint32_t piece = (uint32_t)(bytes - at < VERBS_PIECE ? bytes - at : VERBS_PIECE);
-		if (conn->chained == CHAIN_MAX) {
+		if (conn->chained == CHAIN_MAX || conn->chained_bytes + piece > CHAIN_BYTES) {
 			int rc = post(conn);
 			if (rc == 0)
 				rc = wait_for(conn, conn->write.posted);
@@ -156,6 +158,7 @@ static int append(struct transport_conn *conn, uint64_t source, uint64_t offset,
 			.wr.rdma = { conn->keys.own_addr + offset + at, conn->keys.own_rkey } };
 		if (i)
 			conn->chain[i - 1].next = &conn->chain[i];
+		conn->chained_bytes += piece;
 		at += piece;
 	}
 	return 0;
