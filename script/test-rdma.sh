@@ -57,16 +57,19 @@ suite_rdma() {
 	fi
 	case $1 in
 	conformance)
-		rdma_run 1 120 conformance gcc
-		rdma_run 2 120 conformance gcc
+		rdma_run 1 200 conformance gcc
+		rdma_run 2 320 conformance gcc
 		;;
-	isolation) rdma_run 1 90 hostile gcc ;;
+	isolation)
+		rdma_run 1 140 hostile gcc
+		rdma_run 1 120 many gcc --cycles 200
+		;;
 	stress)
-		rdma_run 1 150 stress gcc --seconds 40
-		rdma_run 1 60 control hooks
+		rdma_run 1 180 stress gcc --seconds 40
+		rdma_run 1 90 control hooks
 		;;
-	takeover) rdma_run 2 120 takeover hooks --rounds 2 ;;
-	failure) rdma_run 2 200 failure gcc ;;
+	takeover) rdma_run 2 240 takeover hooks --rounds 2 ;;
+	failure) rdma_run 2 300 failure gcc ;;
 	esac
 	finish
 }
@@ -107,6 +110,7 @@ suite_soak() {
 		rdma_run 1 300 stress gcc --seconds 120
 		rdma_run 2 900 takeover hooks --rounds 5
 		rdma_run 2 200 failure gcc
+		rdma_run 1 900 many gcc --cycles 1000
 	done
 	finish
 }

@@ -140,6 +140,7 @@ failure.2.1)
 	;;
 stress.1.0) each "$programs/guest/notify" -- "$programs/guest/large" -- "$programs/guest/torn_rdma" "$@" ;;
 large.1.0) "$programs/guest/large" ;;
+many.1.0) "$programs/guest/many" "$@" ;;
 control.1.0) each "$programs/guest/notify" --control -- "$programs/guest/torn_rdma" --control "$@" ;;
 hostile.1.0) "$programs/guest/hostile" "$GUEST_IP" "$@" ;;
 takeover.2.0) serve_judging "$programs/guest/takeover" engine '*:7464' ;;

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * many [--cycles N]: many clients over rdma, in one machine: 64 at once, each of which reads right; the
+ * first too many is told so; then attach, read, detach again and again (200 times, or N), after which neither
+ * side has a descriptor, a queue pair or noticeably more memory than before.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <dsm/engine.h>
+
+#include "common/packets.h"
+#include "stress/plain.h"
+
+#define CLIENTS 64u
+#define MAX_CLIENTS 88u                 /* a network gets three quarters: 66 */
+#define WARM_UP 20u
+#define GROWTH_KIB 4096                 /* of the engine, over all cycles */
+#define VALUE 12.25
+
+static struct board {
+	_Atomic int engine;             /* 1 ready, else a negative errno */
+	_Atomic uint32_t stop;
+	char name[48], uri[96];
+} *board;
+
+/* ---- engine ---- */
+
+static int make_table(struct dsm_table **out)
+{
+	struct dsm_group_spec group = { "engine", "rig", "", 0, 0, false };
+	struct dsm_cell_spec cell = { "rig", "rop", "m/h", "", DSM_F64, 0, 0, 0, 0, -1 };
+	int rc = dsm_table_new("many", out);
+	rc = rc ? rc : dsm_table_group(*out, &group);
+	return rc ? rc : dsm_table_cell(*out, &cell);
+}
+
+static int commit_value(struct dsm_engine *engine)
+{
+	struct dsm_options opts = DSM_OPTIONS_INIT;
+	struct dsm_value v = { .type = DSM_F64, .len = 1, .f64 = VALUE };
+	struct dsm_cell rop;
+	struct dsm *dsm = NULL;
+	opts.owner = "engine";
+	int rc = dsm_engine_attach(engine, &opts, &dsm);
+	rc = rc ? rc : dsm_cell(dsm, "rig.rop", &rop);
+	rc = rc ? rc : dsm_write(dsm, rop, &v);
+	dsm_detach(&dsm);
+	return rc;
+}
+
+static int run_engine(void)
+{
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	struct dsm_table *table = NULL;
+	struct dsm_engine *engine = NULL;
+	opts.name = board->name;
+	opts.tick_ms = 50;
+	opts.lease_ms = 5000; /* an emulated machine under load */
+	opts.max_clients = MAX_CLIENTS;
+	opts.auth_none = true;
+	opts.rdma = strstr(board->uri, "://") + 3;
+	int rc = make_table(&table);
+	rc = rc ? rc : dsm_engine_open(table, &opts, &engine);
+	rc = rc ? rc : commit_value(engine);
+	if (rc)
+		printf("engine: %s\n", dsm_error());
+	dsm_table_free(&table);
+	atomic_store(&board->engine, rc ? rc : 1);
+	while (rc == 0 && !atomic_load(&board->stop))
+		plain_sleep_ms(20);
+	dsm_engine_close(&engine);
+	return rc;
+}
+
+/* ---- what a process holds ---- */
+
+struct held { unsigned descriptors; long memory_kib, pairs; };
+
+static unsigned count_descriptors(pid_t pid)
+{
+	char path[64];
+	unsigned n = 0;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+static long memory_kib(pid_t pid)
+{
+	char path[64], line[128];
+	long kib = -1;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (strncmp(line, "RssAnon:", 8) == 0)
+			kib = strtol(line + 8, NULL, 10);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* Of the whole machine: "0: rxe0: pd 3 cq 4 qp 5 cm_id 6 mr 7 …", summed over the devices; -1 unknown. */
+static long queue_pairs(void)
+{
+	char line[256];
+	long sum = -1;
+	FILE *f = popen("rdma resource show 2>/dev/null", "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *qp = strstr(line, " qp ");
+		if (qp)
+			sum = (sum < 0 ? 0 : sum) + strtol(qp + 4, NULL, 10);
+	}
+	if (f)
+		pclose(f);
+	return sum;
+}
+
+static struct held look_at(pid_t pid)
+{
+	return (struct held){ count_descriptors(pid), memory_kib(pid), queue_pairs() };
+}
+
+/* ---- clients ---- */
+
+static int come(struct dsm **dsm)
+{
+	struct dsm_options opts = DSM_OPTIONS_INIT;
+	opts.attach_timeout_ms = 60000;
+	opts.call_timeout_ms = 60000;
+	return dsm_attach(board->uri, &opts, dsm);
+}
+
+static bool reads_right(struct dsm *dsm)
+{
+	struct dsm_cell rop;
+	struct dsm_sample s;
+	return dsm_cell(dsm, "rig.rop", &rop) == 0 && dsm_read(dsm, rop, &s) == 0 && s.value.f64 == VALUE;
+}
+
+static void crowd(void)
+{
+	struct dsm *all[CLIENTS] = { NULL }, *more[MAX_CLIENTS] = { NULL };
+	unsigned n = 0;
+	int rc = 0;
+	for (unsigned i = 0; i < CLIENTS; i++)
+		check(come(&all[i]) == 0, "client %u of %u: %s", i + 1, CLIENTS, dsm_error());
+	while (n < MAX_CLIENTS && (rc = come(&more[n])) == 0)
+		n++;
+	check(rc == -EBUSY && strstr(dsm_error(), "max_clients"), "after %u more: %d %s", n, rc, dsm_error());
+	check(CLIENTS + n == MAX_CLIENTS - MAX_CLIENTS / 4, "%u had a place", CLIENTS + n);
+	for (unsigned round = 0; round < 3; round++)
+		for (unsigned i = 0; i < CLIENTS; i++)
+			check(reads_right(all[i]), "client %u: %s", i + 1, dsm_error());
+	while (n > 0)
+		dsm_detach(&more[--n]);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		dsm_detach(&all[i]);
+}
+
+static bool cycle_once(unsigned i)
+{
+	struct dsm *dsm = NULL;
+	bool good = check(come(&dsm) == 0 && reads_right(dsm), "cycle %u: %s", i, dsm_error());
+	dsm_detach(&dsm);
+	return good;
+}
+
+/* A good-bye may be on its way still. */
+static void same_as(const struct held *before, pid_t pid, const char *who)
+{
+	struct held now = look_at(pid);
+	for (int i = 0; i < 300 && (now.descriptors > before->descriptors || now.pairs > before->pairs); i++) {
+		plain_sleep_ms(100);
+		now = look_at(pid);
+	}
+	printf("%s: %u descriptors, %ld KiB, %ld queue pairs; before %u, %ld, %ld\n", who, now.descriptors,
+		now.memory_kib, now.pairs, before->descriptors, before->memory_kib, before->pairs);
+	check(now.descriptors <= before->descriptors, "%s: descriptors grow", who);
+	check(now.memory_kib - before->memory_kib < GROWTH_KIB, "%s: memory grows", who);
+	check(now.pairs <= before->pairs, "%s: queue pairs grow", who);
+}
+
+static void run_all(pid_t engine, unsigned cycles)
+{
+	crowd();
+	bool good = true;
+	for (unsigned i = 0; good && i < WARM_UP; i++)
+		good = cycle_once(i);
+	plain_sleep_ms(1000);
+	struct held here = look_at(getpid()), there = look_at(engine);
+	check(here.pairs >= 0, "`rdma resource show` says nothing");
+	uint64_t began = plain_ms();
+	for (unsigned i = 0; good && i < cycles; i++)
+		good = cycle_once(WARM_UP + i);
+	printf("%u cycles, %.1f ms each\n", cycles, (double)(plain_ms() - began) / cycles);
+	same_as(&here, getpid(), "client");
+	same_as(&there, engine, "engine");
+}
+
+int main(int argc, char **argv)
+{
+	unsigned cycles = argc == 3 && strcmp(argv[1], "--cycles") == 0 ? (unsigned)atoi(argv[2]) : 200;
+	char address[64];
+	plain_begin(900);
+	if ((argc != 1 && argc != 3) || cycles == 0) {
+		fprintf(stderr, "usage: many [--cycles N]\n");
+		return 2;
+	}
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (board == MAP_FAILED)
+		return 1;
+	if (device_address(address)) {
+		printf("skipped: no RDMA device with an IPv4 address here\n");
+		return 77;
+	}
+	snprintf(board->name, sizeof(board->name), "many-%d", (int)getpid());
+	snprintf(board->uri, sizeof(board->uri), "rdma://%s:%d", address, 7468);
+	pid_t engine = fork();
+	if (engine == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(run_engine() ? 1 : 0);
+	}
+	for (int i = 0; i < 6000 && atomic_load(&board->engine) == 0; i++)
+		plain_sleep_ms(10);
+	if (check(atomic_load(&board->engine) == 1, "the engine does not start"))
+		run_all(engine, cycles);
+	atomic_store(&board->stop, 1);
+	waitpid(engine, NULL, 0);
+	return plain_end();
+}
