@@ -184,12 +184,20 @@ static int measure(struct echo *e, const struct bench_conf *conf, struct bench_r
 	e->transfer = (struct transfer){ .peer = &e->peer,
 		.patience_ns = e->spec->ops->loses ? PATIENCE_NS : REFUSAL_NS };
 	rc = e->spec->ops->join(&e->peer, PEER_CLIENT);
+	pid_t broker = e->spec->ops->broker ? e->spec->ops->broker(&e->peer) : 0;
+	struct bench_usage before = broker ? bench_usage_of(broker) : (struct bench_usage){ 0 };
+	struct bench_usage between = { 0 };
 	if (!rc) {
 		unsigned n = conf->quick ? e->spec->n_quick : e->spec->n;
 		rc = bench_paced(&(struct bench_pace){ .interval_ns = e->spec->interval_ns,
 			.warm = n / 10 + 3, .n = n }, ask, e, series);
 	}
+	if (broker)
+		between = bench_usage_since(bench_usage_of(broker), before, 0);
 	int served = bench_child_stop(&child, &series->server);
+	series->server.cpu_ns += between.cpu_ns;
+	series->server.voluntary_switches += between.voluntary_switches;
+	series->server.involuntary_switches += between.involuntary_switches;
 	if (!rc)
 		rc = served;
 	return rc ? bench_why(out, rc, "%s", strerror(-rc)) : 0;

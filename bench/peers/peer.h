@@ -41,11 +41,14 @@ struct peer_ops {
 	 * which of the messages of one operation this is; byte transports ignore it. */
 	ssize_t (*send)(struct peer *peer, const void *data, size_t size, unsigned lane);
 	ssize_t (*recv)(struct peer *peer, void *data, size_t size, unsigned lane);
+	/* A third program that every message passes through: what it uses counts as the server's. May be NULL. */
+	pid_t (*broker)(const struct peer *peer);
 	void (*close)(struct peer *peer); /* also after a failed open; may be called once per process */
 };
 
 extern const struct peer_ops peer_pipe, peer_fifo, peer_unix, peer_tcp, peer_udp, peer_mq;
 extern const struct peer_ops peer_redis_tcp, peer_redis_unix;
+extern const struct peer_ops peer_redis_tcp_persist, peer_redis_unix_persist; /* each change kept in a file */
 extern const struct peer_ops peer_dsm;
 
 /* For peers that are descriptors. */

@@ -21,24 +21,39 @@ struct redis_peer {
 	uint64_t seen[PEER_LANES_MAX + 1];
 };
 
-static int open_server(struct peer *peer, bool tcp)
+static int open_server(struct peer *peer, bool tcp, bool persist)
 {
 	struct redis_peer *own = calloc(1, sizeof(*own));
 	if (!own)
 		return -ENOMEM;
 	peer->own = own;
 	own->tcp = tcp;
-	return redis_server_start(&own->server, peer->conf, false);
+	return redis_server_start(&own->server, peer->conf, persist);
 }
 
 static int open_tcp(struct peer *peer)
 {
-	return open_server(peer, true);
+	return open_server(peer, true, false);
 }
 
 static int open_unix(struct peer *peer)
 {
-	return open_server(peer, false);
+	return open_server(peer, false, false);
+}
+
+static int open_tcp_persist(struct peer *peer)
+{
+	return open_server(peer, true, true);
+}
+
+static int open_unix_persist(struct peer *peer)
+{
+	return open_server(peer, false, true);
+}
+
+static pid_t broker(const struct peer *peer)
+{
+	return ((const struct redis_peer *)peer->own)->server.pid;
 }
 
 static int join(struct peer *peer, enum peer_side side)
@@ -131,7 +146,10 @@ static void close_peer(struct peer *peer)
 }
 
 #define REDIS .messages = true, .fits = fits, .join = join, .send = send_cells, .recv = recv_cells, \
-	.close = close_peer
+	.broker = broker, .close = close_peer
 
 const struct peer_ops peer_redis_tcp = { .name = "redis-tcp", .open = open_tcp, REDIS };
 const struct peer_ops peer_redis_unix = { .name = "redis-unix", .open = open_unix, REDIS };
+const struct peer_ops peer_redis_tcp_persist = { .name = "redis-tcp-persist", .open = open_tcp_persist, REDIS };
+const struct peer_ops peer_redis_unix_persist = { .name = "redis-unix-persist", .open = open_unix_persist,
+	REDIS };

@@ -29,7 +29,8 @@ static const struct peer_ops *const echo_peers[] = {
 	&peer_dsm, &peer_pipe, &peer_fifo, &peer_unix, &peer_tcp, &peer_udp, &peer_mq,
 };
 static const struct peer_ops *const segment_peers[] = {
-	&peer_dsm, &peer_udp, &peer_tcp, &peer_redis_tcp, &peer_redis_unix,
+	&peer_dsm, &peer_udp, &peer_tcp, &peer_redis_tcp, &peer_redis_unix, &peer_redis_tcp_persist,
+	&peer_redis_unix_persist,
 };
 static const char *const mode_names[] = { "block", "poll" };
 
@@ -81,8 +82,7 @@ void bench_rows_segment(struct bench_list *list)
 {
 	for (size_t spin = 0; spin < 2; spin++) {
 		for (size_t peer = 0; peer < COUNT(segment_peers); peer++) {
-			bool redis = segment_peers[peer] == &peer_redis_tcp || segment_peers[peer] == &peer_redis_unix;
-			if (!redis || !spin) /* hiredis waits asleep for each answer; there is no polling client */
+			if (!segment_peers[peer]->broker || !spin) /* hiredis waits asleep for each answer; there is no polling client */
 				add_segment(list, peer, spin);
 		}
 	}

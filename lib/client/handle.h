@@ -66,6 +66,15 @@ struct forward {
 	unsigned char *copy;
 };
 
+/* Reads that were begun; ticket 0: none. */
+struct batch {
+	uint64_t ticket;
+	uint32_t n, links;
+	bool asked;                 /* the transport has it under way */
+	struct dsm_group groups[TRANSPORT_BATCH];
+	struct dsm_frame *frames[TRANSPORT_BATCH];
+};
+
 struct dsm {
 	/* What the short ways touch, first. This page becomes zeros in a forked child (however it was
 	 * forked) and when the handle is detached: nothing that has to be freed stands in it. */
@@ -93,6 +102,8 @@ struct dsm {
 	uint32_t lent_cell;
 	uint64_t lent_seq;
 	uint64_t *lent_payload;
+	struct batch batches[TRANSPORT_BATCHES];
+	uint64_t last_batch;
 	uint32_t tries, call_timeout_ms;
 	uint32_t links;             /* taken into use so far: whoever keeps something of one looks */
 	/* constant */
@@ -264,6 +275,15 @@ struct attempt {
 	uint64_t *to;
 	uint64_t until;             /* by the handle's clock: its caller's deadline; 0 = call_timeout_ms alone */
 };
+/* False: older than what this handle has returned already. Else it is the new floor. */
+static inline bool seen_moves(struct group_seen *seen, const struct slot_meta *meta)
+{
+	if (meta->epoch < seen->epoch || (meta->epoch == seen->epoch && meta->seq < seen->seq))
+		return false;
+	seen->epoch = meta->epoch;
+	seen->seq = meta->seq;
+	return true;
+}
 int read_attempts(struct dsm *dsm, struct attempt *attempt, struct slot_meta *meta);
 /* dsm_snapshot() of a group and frame that fit together, no longer than `until` (0: as ever). */
 int read_group(struct dsm *dsm, uint32_t group, struct dsm_frame *frame, uint64_t until);

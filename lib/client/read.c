@@ -13,11 +13,7 @@
 /* Older than what this handle has returned already? Else it is the new floor. */
 static inline int floor_moves(struct group_seen *seen, const struct slot_meta *meta)
 {
-	if (meta->epoch < seen->epoch || (meta->epoch == seen->epoch && meta->seq < seen->seq))
-		return -EAGAIN;
-	seen->epoch = meta->epoch;
-	seen->seq = meta->seq;
-	return 0;
+	return seen_moves(seen, meta) ? 0 : -EAGAIN;
 }
 
 uint8_t read_flags(const struct dsm *dsm, uint32_t group, const struct slot_meta *meta)

@@ -38,7 +38,9 @@ struct transport_pulse {
 	bool ended;                 /* the engine said good-bye in memory */
 };
 
-#define TRANSPORT_AHEAD 16u
+#define TRANSPORT_AHEAD 64u
+#define TRANSPORT_BATCHES 8u     /* begun and not taken yet */
+#define TRANSPORT_BATCH 16u      /* groups of one */
 
 /* A group that the engine is to send when it changes. */
 struct transport_wish {
@@ -140,6 +142,13 @@ struct transport_ops {
 	/* Optional. read_step() of these groups, at most TRANSPORT_AHEAD, comes next, after the step
 	 * complete that it goes by: a wire can be asked for all of them at once. A hint. */
 	void (*ahead)(struct transport_conn *conn, const struct dsm_group *groups, uint32_t n);
+	/* Optional, both or none: asks for the newest versions of these groups, at most TRANSPORT_BATCH, and does
+	 * not wait; then, for each group, one attempt out of what came, as read() of the whole payload: -EAGAIN
+	 * read() it. A place, below TRANSPORT_BATCHES, is asked in again when the one before it is not wanted
+	 * any more. */
+	int (*batch_begin)(struct transport_conn *conn, uint32_t place, const struct dsm_group *groups, uint32_t n);
+	int (*batch_take)(struct transport_conn *conn, uint32_t place, uint32_t group, uint64_t *to,
+		struct slot_meta *meta);
 	/* Sleeps until newest() may have passed `since`, *wake differs from `woken`, or `ns`. */
 	void (*wait)(struct transport_conn *conn, uint32_t group, uint64_t since,
 		const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);

@@ -147,7 +147,7 @@ static void release(struct transport_conn *conn)
 	pages_unregister(&conn->source); /* a loan may point into it: freed at close */
 	pages_free(&conn->watch_pages);
 	pages_free(&conn->ring_pages);
-	pages_free(&conn->ahead_pages);
+	verbs_batch_release(conn);
 	pages_free(&conn->bounce);
 	endpoint_free(&conn->endpoint);
 	verbs_queue_close(&conn->read);
@@ -228,6 +228,7 @@ static void verbs_close(struct transport_conn *conn)
 	free(conn->ages);
 	free(conn->banks);
 	free(conn->moved);
+	free(conn->batches);
 	free(conn->steps);
 	free(conn->source_at);
 	free(conn->chain);
@@ -351,6 +352,8 @@ const struct transport_ops transport_verbs = {
 	.read_step = verbs_read_step,
 	.step_complete = verbs_step_complete,
 	.ahead = verbs_ahead,
+	.batch_begin = verbs_batch_begin,
+	.batch_take = verbs_batch_take,
 	.wait = verbs_wait,
 	.borrow = verbs_borrow,
 	.borrow_end = verbs_borrow_end,

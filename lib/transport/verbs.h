@@ -6,7 +6,7 @@
  *   write    an owner's WRITEs by the handle's own thread
  * verbs.c has channel and life of the connection, verbs_auth.c keys, verbs_open.c what follows WELCOME, verbs_watch.c
  * what the slow path knows, verbs_fetch.c posting and reaping, verbs_read.c rings and slots,
- * verbs_large.c what does not fit into one READ, verbs_write.c the owner's side.
+ * verbs_large.c what does not fit into one READ, verbs_batch.c READs of many groups, verbs_write.c the owner's side.
  *
  * After a loss nothing is reposted. The slow path lets go of the device at once (a removal waits
  * for it), though the handle's thread may be reading: `gone` and `in_use`, each stored before the
@@ -97,8 +97,7 @@ struct transport_conn {
 	struct verbs_queue read;
 	struct pages ring_pages, bounce;
 	const unsigned char *ring_at; /* where the ring is that was fetched last */
-	struct pages ahead_pages;   /* rings fetched for a snapshot, one a group */
-	uint32_t ahead_group[TRANSPORT_AHEAD], ahead_count; /* DSM_NONE: used */
+	struct verbs_batches *batches;
 	uint32_t small;             /* bytes of pulse and ring that are read at once */
 	uint32_t spins;             /* polls in VERBS_SPIN_NS */
 	unsigned char *large;       /* slot put together from pieces */
@@ -235,6 +234,9 @@ int verbs_look(struct transport_conn *conn, uint32_t group, uint64_t *pulse);
 int verbs_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
 	struct slot_meta *meta);
 int verbs_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);
+/* The newest in a ring that was READ: `line` ends with the pulse, the slots are behind it. -EAGAIN, -ENODATA. */
+int verbs_judge_ring(struct transport_conn *conn, uint32_t group, const unsigned char *line,
+	const unsigned char **slot, struct slot_meta *meta);
 /* Its pulse and ring are read at once. */
 bool verbs_is_small(const struct transport_conn *conn, const struct directory_group *g);
 /* The slot at `at` is that of `index` and whole. */
@@ -258,12 +260,20 @@ bool verbs_still(struct transport_conn *conn, uint32_t group, uint64_t pulse, ui
 int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_meta *meta);
 int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta);
 
-/* ---- verbs_ahead.c ---- */
-int verbs_ahead_init(struct transport_conn *conn);
+/* ---- verbs_batch.c ---- */
+#define VERBS_BATCH_SENDS (2u * (TRANSPORT_BATCHES * TRANSPORT_BATCH + TRANSPORT_AHEAD))
+int verbs_batch_init(struct transport_conn *conn);
+void verbs_batch_release(struct transport_conn *conn);
+int verbs_batch_begin(struct transport_conn *conn, uint32_t place, const struct dsm_group *groups, uint32_t n);
+int verbs_batch_take(struct transport_conn *conn, uint32_t place, uint32_t group, uint64_t *to,
+	struct slot_meta *meta);
 void verbs_ahead(struct transport_conn *conn, const struct dsm_group *groups, uint32_t n);
-/* What it fetched for this group, which is then used: a line that ends with the pulse, then the slots.
- * NULL: nothing. Valid until the next call of verbs_ahead(). */
-const unsigned char *verbs_ahead_take(struct transport_conn *conn, uint32_t group);
+/* Of what it asked for: the newest in a small ring, as verbs_judge_ring(); -ENOENT it was not asked for.
+ * Valid until the next verbs_ahead(). Between verbs_enter() and verbs_leave(). */
+int verbs_ahead_ring(struct transport_conn *conn, uint32_t group, const unsigned char **slot, struct slot_meta *meta);
+/* The slot of exactly that step, verified. NULL: it was not asked for, or another one is there. */
+const unsigned char *verbs_ahead_slot(struct transport_conn *conn, uint32_t group, uint64_t step,
+	struct slot_meta *meta);
 
 /* ---- verbs_write.c ---- */
 int verbs_granted(struct transport_conn *conn, uint32_t owner);

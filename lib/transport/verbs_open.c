@@ -14,7 +14,7 @@
 
 #define DIRECTORY_BYTES_MAX ((uint64_t)1 << 32)
 #define QUEUE_COMPLETIONS 256
-#define READ_SENDS 64u
+#define READ_SENDS (VERBS_BATCH_SENDS + 2u * VERBS_CHAIN)
 #define MTU_MAX 4096u
 
 void *verbs_reserve(uint64_t bytes)
@@ -161,8 +161,6 @@ int verbs_enter_region(struct transport_conn *conn, const struct control_welcome
 	if (rc == 0)
 		rc = pages_make(&conn->ring_pages, conn->pd, DSM_LINE + conn->small + DSM_PAGE,
 			IBV_ACCESS_LOCAL_WRITE);
-	if (rc == 0)
-		rc = verbs_ahead_init(conn);
 	if (rc)
 		return rc;
 	verbs_calibrate(conn);
@@ -221,7 +219,8 @@ int verbs_ready(struct transport_conn *conn, const struct view *view)
 		if (view->groups[i].max_age_ms)
 			conn->ages[conn->age_count++] = i;
 	conn->view = view;
-	return verbs_watch_init(conn);
+	rc = verbs_batch_init(conn);
+	return rc ? rc : verbs_watch_init(conn);
 }
 
 int verbs_inherit(struct transport_conn *conn, struct transport_conn *old)

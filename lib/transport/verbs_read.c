@@ -235,17 +235,21 @@ static int small_newest(struct transport_conn *conn, uint32_t group, const unsig
 	return rc ? rc : judge_newest(conn, group, pulse, slot, meta);
 }
 
-/* The same out of what verbs_ahead() has fetched, if it has. */
+int verbs_judge_ring(struct transport_conn *conn, uint32_t group, const unsigned char *line,
+	const unsigned char **slot, struct slot_meta *meta)
+{
+	uint64_t pulse;
+	conn->ring_at = line;
+	memcpy(&pulse, line + DSM_LINE - DSM_PULSE_BYTES, sizeof(pulse));
+	return judge_newest(conn, group, pulse, slot, meta);
+}
+
+/* The newest in the ring; out of what verbs_ahead() has asked for, if it has. */
 static int small_ahead(struct transport_conn *conn, uint32_t group, const unsigned char **slot,
 	struct slot_meta *meta)
 {
-	uint64_t pulse;
-	const unsigned char *at = verbs_ahead_take(conn, group);
-	if (!at)
-		return small_newest(conn, group, slot, meta);
-	conn->ring_at = at;
-	memcpy(&pulse, at + DSM_LINE - DSM_PULSE_BYTES, sizeof(pulse));
-	return judge_newest(conn, group, pulse, slot, meta);
+	int rc = verbs_ahead_ring(conn, group, slot, meta);
+	return rc == -ENOENT ? small_newest(conn, group, slot, meta) : rc;
 }
 
 static int newest(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes,
@@ -334,6 +338,12 @@ static int version_of_step(struct transport_conn *conn, uint32_t group, uint64_t
 {
 	uint32_t slots = group_of(conn, group)->slots;
 	bool small = verbs_is_small(conn, group_of(conn, group));
+	const unsigned char *ahead = small ? NULL : verbs_ahead_slot(conn, group, step, meta);
+	if (ahead) {
+		*slot = ahead;
+		verbs_learn(conn, group, 0, meta->seq);
+		return 0;
+	}
 	int rc = small ? small_ahead(conn, group, slot, meta) : verbs_large_newest(conn, group, meta);
 	for (uint32_t back = 1; rc == 0 && (meta->step == 0 || meta->step > step); back++) {
 		uint64_t seq = meta->seq - 1;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conformance: what the calls of the hot paths do not do. */
+#include <dsm/batch.h>
+
 #include <errno.h>
 
 #include "common/allocations.h"
@@ -35,11 +37,13 @@ static void call_all(struct hands *h, uint64_t i)
 {
 	struct dsm_sample sample;
 	struct dsm_value one = { .type = DSM_I64, .len = 1, .i64 = 1 }, previous;
-	uint64_t step, lost;
+	uint64_t step, lost, ticket;
 	dsm_read(h->reader, h->rop, &sample);
 	for (int g = 0; g < 2; g++)
 		dsm_snapshot(h->reader, h->groups[g], h->frames[g]);
 	dsm_snapshot_step(h->reader, h->groups, 2, h->frames, &step);
+	if (dsm_read_begin(h->reader, h->groups, h->frames, 2, &ticket) == 0)
+		dsm_read_end(h->reader, ticket);
 	if (dsm_begin(h->owner, 0) == 0) {
 		dsm_set_u64(h->owner, h->v, i);
 		dsm_commit(h->owner, NULL);
