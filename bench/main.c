@@ -73,6 +73,7 @@ static int parse(int argc, char **argv, struct options *o)
 static void rdma_rows(struct bench_list *list)
 {
 	bench_rows_rdma(list);
+	bench_rows_rdma_batch(list);
 	bench_rows_rdma_load(list);
 	bench_rows_rdma_switches(list);
 	bench_rows_rdma_observer(list);

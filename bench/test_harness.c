@@ -443,6 +443,25 @@ static size_t parse(const char *text, double *out, size_t room)
 	return n;
 }
 
+static double parse_rate(const char *text)
+{
+	FILE *f = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+	double rate = perftest_rate(f);
+	fclose(f);
+	return rate;
+}
+
+#define RATE_HEAD " #bytes     #iterations    BW peak[MB/sec]    BW average[MB/sec]   MsgRate[Mpps]\n"
+
+static void test_perftest_rate(void)
+{
+	check(near(parse_rate("---\n" RATE_HEAD " 264        5000             10.11              9.87    		   0.039201\n---\n"),
+		39201), "perftest: messages a second");
+	check(parse_rate(RATE_HEAD " 264  5000  10.11  9.87  inf\n") == 0, "perftest: an infinite rate is none");
+	check(parse_rate(" #bytes #iterations BW peak[Gb/sec] BW average[Gb/sec]\n 264 5000 1 1 0.03\n") == 0,
+		"perftest: without the column there is no rate");
+}
+
 static void test_perftest(void)
 {
 	double s[8] = { 0 };
@@ -480,6 +499,7 @@ int main(int argc, char **argv)
 	test_harness();
 	test_isolated();
 	test_perftest();
+	test_perftest_rate();
 	printf("%d passed, %d failed\n", passed, failed);
 	return failed != 0;
 }

@@ -92,7 +92,7 @@ int bench_why(struct bench_run *run, int error, const char *format, ...)
 /* Paced operations. ------------------------------------------------------------------ */
 
 struct bench_pace {
-	uint64_t interval_ns; /* 0: one after the other, the control that omits waiting */
+	uint64_t interval_ns; /* 0: one after the other, the control that omits waiting; timed from end to end */
 	unsigned warm, n;     /* operations before and while measuring */
 };
 /* Do operation number i: 0, -ETIMEDOUT = lost, other = stop with this error. */
@@ -135,6 +135,7 @@ void bench_rows_wires(struct bench_list *list);
 void bench_rows_scale(struct bench_list *list);
 /* A list of their own: they need an RDMA device, and nothing else runs where that is emulated. */
 void bench_rows_rdma(struct bench_list *list);
+void bench_rows_rdma_batch(struct bench_list *list);
 void bench_rows_rdma_load(struct bench_list *list);
 void bench_rows_rdma_switches(struct bench_list *list);
 void bench_rows_rdma_observer(struct bench_list *list);

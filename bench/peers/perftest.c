@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs ib_read_lat against itself: one process on each CPU. */
+/* Runs ib_read_lat or ib_read_bw against itself: one process on each CPU. */
 #include "peers/perftest.h"
 
 #include "harness/child.h"
@@ -18,7 +18,7 @@
 #define LISTENING 0x0a    /* of TCP, in /proc/net/tcp */
 
 struct command {
-	char port[8], gid[8], bytes[16], iterations[16], device[64], device_port[8];
+	char port[8], gid[8], bytes[16], iterations[16], depth[8], device[64], device_port[8];
 	const char *argv[24];
 	unsigned n;
 };
@@ -29,8 +29,9 @@ static void word(struct command *c, const char *text)
 	c->argv[c->n] = NULL;
 }
 
+/* depth 0: latency; else how many READs are outstanding at once. */
 static void compose(struct command *c, const struct hand_place *place, unsigned port, uint32_t bytes,
-	unsigned iterations)
+	unsigned iterations, unsigned depth)
 {
 	c->n = 0;
 	snprintf(c->port, sizeof(c->port), "%u", port);
@@ -39,10 +40,14 @@ static void compose(struct command *c, const struct hand_place *place, unsigned 
 	snprintf(c->bytes, sizeof(c->bytes), "%u", bytes);
 	snprintf(c->iterations, sizeof(c->iterations), "%u", iterations);
 	memcpy(c->device, place->device, sizeof(c->device));
-	const char *const words[] = { "ib_read_lat", "-d", c->device, "-i", c->device_port, "-x", c->gid,
-		"-p", c->port, "-s", c->bytes, "-n", c->iterations, "-F", "-U" };
+	snprintf(c->depth, sizeof(c->depth), "%u", depth);
+	const char *const words[] = { depth ? "ib_read_bw" : "ib_read_lat", "-d", c->device, "-i", c->device_port,
+		"-x", c->gid, "-p", c->port, "-s", c->bytes, "-n", c->iterations, "-F" };
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		word(c, words[i]);
+	word(c, depth ? "-t" : "-U");
+	if (depth)
+		word(c, c->depth);
 }
 
 static bool listens_in(const char *path, unsigned port)
@@ -74,8 +79,7 @@ static int await_listener(pid_t server, unsigned port)
 }
 
 /* Its output goes into memory, so that it never waits for a reader. */
-static int run_client(const struct bench_conf *conf, struct command *c, double *sample, size_t room,
-	size_t *n)
+static int run_client(const struct bench_conf *conf, struct command *c, FILE **said)
 {
 	pid_t pid = 0;
 	siginfo_t info = { 0 };
@@ -92,50 +96,82 @@ static int run_client(const struct bench_conf *conf, struct command *c, double *
 		close(fd);
 		return rc ? rc : -EIO;
 	}
-	*n = perftest_samples(f, sample, room);
-	fclose(f);
-	return bench_stop ? -EINTR : info.si_code == CLD_EXITED && info.si_status == 0 && *n ? 0 : -EIO;
+	*said = f;
+	return bench_stop ? -EINTR : info.si_code == CLD_EXITED && info.si_status == 0 ? 0 : -EIO;
 }
 
-/* One run of it into `sample`. */
+/* One run of it; *said: what its client printed, NULL nothing. */
 static int run_pair(const struct bench_conf *conf, const struct hand_place *place, uint32_t bytes,
-	unsigned n, double *sample, size_t *got)
+	unsigned n, unsigned depth, FILE **said)
 {
 	static unsigned count;
 	struct command c;
 	pid_t server = 0;
 	unsigned port = 19000 + ((unsigned)getpid() + count++) % 1000;
-	compose(&c, place, port, bytes, n + 1); /* it times from one post to the next */
+	*said = NULL;
+	compose(&c, place, port, bytes, n, depth);
 	int rc = bench_program_start_on(&server, c.argv, conf->cpu_server, -1);
 	if (!rc)
 		rc = await_listener(server, port);
 	if (!rc)
-		rc = run_client(conf, &c, sample, n, got);
+		rc = run_client(conf, &c, said);
 	bench_program_stop(&server);
 	return rc;
+}
+
+/* Again if it failed: now and then it cannot tell its clock's frequency. The figure is `take`'s. */
+static int run_tries(const struct bench_conf *conf, const char *program, uint32_t bytes, unsigned n, unsigned depth,
+	size_t (*take)(FILE *, double *, size_t), double *sample, size_t room, struct bench_run *out)
+{
+	struct hand_place place;
+	size_t got = 0;
+	int rc = hand_find(conf->rdma, &place);
+	for (unsigned tries = 0; (!rc || rc == -EIO) && !got && tries < TRIES; tries++) {
+		FILE *said = NULL;
+		rc = run_pair(conf, &place, bytes, n, depth, &said);
+		got = said && !rc ? take(said, sample, room) : 0;
+		if (said)
+			fclose(said);
+	}
+	if (rc == -ENOTSUP)
+		return bench_why(out, rc, "%s (package perftest) is not here", program);
+	rc = rc ? rc : got ? 0 : -EIO;
+	return rc ? bench_why(out, rc, "%s: %s", program, strerror(-rc)) : (int)got;
 }
 
 int perftest_read_lat(const struct bench_conf *conf, uint32_t bytes, unsigned warm, unsigned n,
 	struct bench_run *out)
 {
 	struct bench_series *series = &out->series[0];
-	struct hand_place place;
-	size_t got = 0;
 	double *sample = calloc(warm + n, sizeof(*sample));
-	int rc = sample ? hand_find(conf->rdma, &place) : -ENOMEM;
-	if (!rc)
-		rc = bench_series_reserve(series, n);
-	if (!rc)
-		rc = -EIO;
-	/* now and then it cannot tell its clock's frequency */
-	for (unsigned tries = 0; rc == -EIO && tries < TRIES; tries++)
-		rc = run_pair(conf, &place, bytes, warm + n, sample, &got);
-	for (size_t i = warm; !rc && i < got; i++) {
+	int rc = sample ? bench_series_reserve(series, n) : -ENOMEM;
+	if (!rc) /* it times from one post to the next */
+		rc = run_tries(conf, "ib_read_lat", bytes, warm + n + 1, 0, perftest_samples, sample, warm + n, out);
+	for (int i = (int)warm; i < rc; i++) {
 		bench_series_add(series, sample[i]);
 		series->sent++;
 	}
 	free(sample);
-	if (rc == -ENOTSUP)
-		return bench_why(out, rc, "ib_read_lat (package perftest) is not here");
-	return rc ? bench_why(out, rc, "ib_read_lat: %s", strerror(-rc)) : 0;
+	return rc < 0 ? rc : 0;
+}
+
+static size_t take_rate(FILE *said, double *out, size_t room)
+{
+	double rate = room ? perftest_rate(said) : 0;
+	*out = rate > 0 ? 1e9 / rate : 0;
+	return rate > 0;
+}
+
+int perftest_read_rate(const struct bench_conf *conf, uint32_t bytes, unsigned depth, unsigned n,
+	struct bench_run *out)
+{
+	double ns = 0;
+	int rc = bench_series_reserve(&out->series[0], 1);
+	if (!rc)
+		rc = run_tries(conf, "ib_read_bw", bytes, n, depth, take_rate, &ns, 1, out);
+	if (rc == 1) {
+		bench_series_add(&out->series[0], ns);
+		out->series[0].sent = n;
+	}
+	return rc < 0 ? rc : 0;
 }

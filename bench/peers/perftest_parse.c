@@ -5,6 +5,24 @@
 #include <string.h>
 
 /*
+ *  #bytes     #iterations    BW peak[MB/sec]    BW average[MB/sec]   MsgRate[Mpps]
+ *  264        4000             10.11              9.87               0.039201
+ */
+double perftest_rate(FILE *from)
+{
+	char line[512];
+	bool inside = false;
+	while (fgets(line, sizeof(line), from)) {
+		double average, rate;
+		if (strstr(line, "#bytes"))
+			inside = strstr(line, "MsgRate[Mpps]") != NULL;
+		else if (inside && sscanf(line, "%*u %*u %*f %lf %lf", &average, &rate) == 2)
+			return isfinite(rate) && rate > 0 ? rate * 1e6 : 0;
+	}
+	return 0;
+}
+
+/*
  *  #, usec
  *  1, 36.12
  *  2, 35.80

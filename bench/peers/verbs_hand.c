@@ -245,7 +245,7 @@ void hand_close(struct hand *h)
 
 /* ---- work ---- */
 
-static int await_last(struct hand *h)
+int hand_await(struct hand *h)
 {
 	struct ibv_wc wc;
 	uint64_t deadline = 0;
@@ -262,7 +262,7 @@ static int await_last(struct hand *h)
 	}
 }
 
-int hand_move(struct hand *h, enum ibv_wr_opcode opcode, const struct hand_piece *pieces, unsigned n)
+int hand_post(struct hand *h, enum ibv_wr_opcode opcode, const struct hand_piece *pieces, unsigned n)
 {
 	struct ibv_send_wr wr[HAND_CHAIN], *bad;
 	struct ibv_sge sge[HAND_CHAIN];
@@ -275,7 +275,11 @@ int hand_move(struct hand *h, enum ibv_wr_opcode opcode, const struct hand_piece
 		if (opcode == IBV_WR_RDMA_WRITE && pieces[i].bytes <= h->inline_bytes)
 			wr[i].send_flags |= IBV_SEND_INLINE; /* as the library does */
 	}
-	if (ibv_post_send(h->qp, wr, &bad))
-		return -EIO;
-	return await_last(h);
+	return ibv_post_send(h->qp, wr, &bad) ? -EIO : 0;
+}
+
+int hand_move(struct hand *h, enum ibv_wr_opcode opcode, const struct hand_piece *pieces, unsigned n)
+{
+	int rc = hand_post(h, opcode, pieces, n);
+	return rc ? rc : hand_await(h);
 }

@@ -48,7 +48,10 @@ void hand_close(struct hand *hand);
 
 /* One piece: `bytes` at offset `at` of both memories. */
 struct hand_piece { uint32_t at, bytes; };
-/* Posted in one call, the last signaled; polls until it has completed. 0 or -EIO. */
+/* Posted in one call, the last signaled; and what waits for one such call, in turn. 0 or -EIO. */
+int hand_post(struct hand *hand, enum ibv_wr_opcode opcode, const struct hand_piece *pieces, unsigned n);
+int hand_await(struct hand *hand);
+/* Both: posted in one call, the last signaled; polls until it has completed. 0 or -EIO. */
 int hand_move(struct hand *hand, enum ibv_wr_opcode opcode, const struct hand_piece *pieces, unsigned n);
 
 #endif
