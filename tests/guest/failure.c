@@ -67,6 +67,26 @@ static void engine_has_another_table(struct scene *s)
 	scene_is_back(s, "engine with another table", 0);
 }
 
+/* As SIGHUP does: a new generation that carries over what was acknowledged. */
+static void engine_reloaded(struct scene *s)
+{
+	scene_before(s);
+	check(place_reload(&s->place, s->place.flags) == 0, "reload");
+	scene_is_back(s, "engine reloaded", DSM_EVENT_GENERATION);
+}
+
+/* The same while packets get lost both ways. */
+static void engine_reloaded_at_loss(struct scene *s)
+{
+	impair("loss 2%");
+	check(place_netem(&s->place, "loss 2%") == 0, "loss: not at the engine's host");
+	scene_before(s);
+	check(place_reload(&s->place, s->place.flags) == 0, "reload");
+	scene_is_back(s, "engine reloaded at a loss of 2 %", DSM_EVENT_GENERATION);
+	clear();
+	check(place_netem(&s->place, NULL) == 0, "loss: stays at the engine's host");
+}
+
 static void engine_stopped(struct scene *s)
 {
 	check(place_stop(&s->place) == 0, "stop");
@@ -245,6 +265,8 @@ static void power_cut(struct scene *s)
 static const struct { const char *name; void (*run)(struct scene *s); } cases[] = {
 	{ "engine_killed", engine_killed },
 	{ "engine_restarted", engine_restarted },
+	{ "engine_reloaded", engine_reloaded },
+	{ "engine_reloaded_at_loss", engine_reloaded_at_loss },
 	{ "engine_stopped", engine_stopped },
 	{ "cable_cut", cable_cut },
 	{ "cable_cut_shortly", cable_cut_shortly },

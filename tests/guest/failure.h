@@ -43,6 +43,8 @@ void scene_events(struct scene *scene);
 void scene_step(struct scene *scene, const char *when);
 void scene_try(struct scene *scene, const char *when);
 
+/* From now on re-attaches are counted; scene_is_lost() does it by itself. */
+void scene_before(struct scene *s);
 /* Both handles say so, in bounded time; the last values stay, marked as stale. */
 void scene_is_lost(struct scene *scene, const char *when);
 /* Both handles are attached again, values are current, commits go. `kind`, where it is not 0, is said,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * large: what is larger than one READ, WRITE or bounce buffer, over rdma, in one machine: a directory of
- * 20,000 cells; an array of 8 MiB, committed from afar and read; a group above 64 MiB, which an owner on the
+ * 100,000 cells; an array of 8 MiB, committed from afar and read; a group above 64 MiB, which an owner on the
  * engine's machine may have, and of which a remote reader is told -EMSGSIZE.
  */
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <dsm/batch.h>
 #include <dsm/engine.h>
 
 #include "client/handle.h"
@@ -21,8 +22,8 @@
 #include "stress/plain.h"
 #include "transport/verbs.h"
 
-#define CELLS 20000u
-#define CELLS_A_GROUP 100u
+#define CELLS 100000u
+#define CELLS_A_GROUP 250u            /* 400 groups, a whole number of batches */
 #define LARGEST (UINT64_C(64) << 20)    /* payload of a group over rdma, bytes */
 #define BESIDE 24u                      /* the bytes of a cell: their number, time and quality */
 #define ARRAY ((8u << 20) - BESIDE)
@@ -121,6 +122,68 @@ static void directory(struct dsm *dsm)
 	}
 }
 
+static bool sample_is(const struct dsm_frame *frame, struct dsm_cell cell, struct dsm_sample *s, double value)
+{
+	return dsm_frame_read(frame, cell, s) == 0 && s->quality == DSM_GOOD && s->value.f64 == value;
+}
+
+/* Cell i of all becomes i + 1, by mapped memory. */
+static int commit_all(void)
+{
+	struct dsm_options opts = DSM_OPTIONS_INIT;
+	struct dsm *near = NULL;
+	char uri[64], name[64];
+	struct dsm_cell cell;
+	opts.owner = "engine";
+	snprintf(uri, sizeof(uri), "shm://%s", board->name);
+	int rc = dsm_attach(uri, &opts, &near);
+	rc = rc ? rc : dsm_begin(near, 0);
+	for (uint32_t i = 0; rc == 0 && i < CELLS; i++) {
+		snprintf(name, sizeof(name), "many%u.cell%05u", i / CELLS_A_GROUP, i);
+		rc = dsm_cell(near, name, &cell);
+		rc = rc ? rc : dsm_set_f64(near, cell, i + 1);
+	}
+	rc = rc ? rc : dsm_commit(near, NULL);
+	dsm_detach(&near);
+	return rc;
+}
+
+/* Every cell of every group, out of batches of groups that are read together. */
+static void all_cells(struct dsm *r)
+{
+	struct dsm_group group[DSM_BATCH_GROUPS];
+	struct dsm_frame *frame[DSM_BATCH_GROUPS];
+	uint32_t right = 0;
+	uint64_t ticket, began = plain_ms();
+	if (!check(commit_all() == 0, "commit of all: %s", dsm_error()))
+		return;
+	printf("commit of %u cells: %llu ms\n", CELLS, (unsigned long long)(plain_ms() - began));
+	began = plain_ms();
+	for (uint32_t at = 0; at < CELLS / CELLS_A_GROUP; at += DSM_BATCH_GROUPS) {
+		char name[64];
+		int rc = 0;
+		for (uint32_t i = 0; rc == 0 && i < DSM_BATCH_GROUPS; i++) {
+			snprintf(name, sizeof(name), "many%u", at + i);
+			rc = dsm_group(r, name, &group[i]);
+			rc = rc ? rc : dsm_frame_new(r, group[i], &frame[i]);
+		}
+		rc = rc ? rc : dsm_read_begin(r, group, frame, DSM_BATCH_GROUPS, &ticket);
+		if (!check(rc == 0 && dsm_read_end(r, ticket) == 0, "groups from %u: %s", at, dsm_error()))
+			return;
+		for (uint32_t i = 0; i < DSM_BATCH_GROUPS * CELLS_A_GROUP; i++) {
+			struct dsm_cell cell;
+			struct dsm_sample sample;
+			uint32_t n = at * CELLS_A_GROUP + i;
+			snprintf(name, sizeof(name), "many%u.cell%05u", n / CELLS_A_GROUP, n);
+			right += dsm_cell(r, name, &cell) == 0 && sample_is(frame[i / CELLS_A_GROUP], cell, &sample, n + 1);
+		}
+		for (uint32_t i = 0; i < DSM_BATCH_GROUPS; i++)
+			dsm_frame_free(&frame[i]);
+	}
+	printf("read of %u cells: %llu ms\n", CELLS, (unsigned long long)(plain_ms() - began));
+	check(right == CELLS, "%u of %u cells are right", right, CELLS);
+}
+
 static uint64_t word(uint64_t commit, uint64_t i)
 {
 	return commit * UINT64_C(0x9e3779b97f4a7c15) ^ i * UINT64_C(0xd6e8feb86659fd93);
@@ -173,6 +236,7 @@ static void run_all(struct dsm *w, struct dsm *r)
 	struct dsm_region_info info;
 	check(dsm_region_info(r, &info) == 0 && strcmp(info.transport, "rdma") == 0, "not over rdma");
 	directory(r);
+	all_cells(r);
 	too_large(r);
 	if (!check(dsm_cell(w, "at.v", &mine) == 0 && dsm_cell(r, "at.v", &theirs) == 0, "names: %s", dsm_error()))
 		return;

@@ -269,6 +269,12 @@ void scene_try(struct scene *s, const char *when)
 
 /* ---- lost, and back ---- */
 
+void scene_before(struct scene *s)
+{
+	s->before_r = reattached(s->r);
+	s->before_w = reattached(s->w);
+}
+
 /* Uses both handles: a lost one is noticed by who uses it, and by the slow path. */
 void scene_is_lost(struct scene *s, const char *when)
 {
@@ -277,8 +283,7 @@ void scene_is_lost(struct scene *s, const char *when)
 	bool lost = false;
 	double before = s->acked;
 	struct dsm_status status;
-	s->before_r = reattached(s->r);
-	s->before_w = reattached(s->w);
+	scene_before(s);
 	while (!lost && plain_ms() - began < BOUND_MS) {
 		look(s, 0, &flags, when);
 		lost = dsm_status(s->r, &status) == 0 && status.state == DSM_LOST;
