@@ -262,7 +262,9 @@ int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, st
 
 /* ---- verbs_batch.c ---- */
 #define VERBS_BATCH_SENDS (2u * (TRANSPORT_BATCHES * TRANSPORT_BATCH + TRANSPORT_AHEAD))
-int verbs_batch_init(struct transport_conn *conn);
+/* After the view is known. Without the memory for it everything is read by itself. */
+void verbs_batch_init(struct transport_conn *conn);
+bool verbs_batch_use(struct transport_conn *conn, const struct pages *pages);
 void verbs_batch_release(struct transport_conn *conn);
 int verbs_batch_begin(struct transport_conn *conn, uint32_t place, const struct dsm_group *groups, uint32_t n);
 int verbs_batch_take(struct transport_conn *conn, uint32_t place, uint32_t group, uint64_t *to,

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/error.h"
 #include "core/step.h"
 #include "transport/verbs.h"
 
@@ -58,7 +57,7 @@ static uint64_t needs(const struct transport_conn *conn, const struct directory_
 }
 
 /* As much room as this table can use, so that a small one costs little. */
-int verbs_batch_init(struct transport_conn *conn)
+static uint64_t rooms(const struct transport_conn *conn, uint64_t *each, uint64_t *ahead)
 {
 	uint64_t sum = 0, most = 0;
 	for (uint32_t i = 0; i < conn->view->group_count; i++) {
@@ -66,20 +65,33 @@ int verbs_batch_init(struct transport_conn *conn)
 		most = n > most ? n : most;
 		sum = sum + n < AHEAD_ROOM ? sum + n : AHEAD_ROOM;
 	}
-	uint64_t each = most * TRANSPORT_BATCH < BATCH_ROOM ? most * TRANSPORT_BATCH : BATCH_ROOM;
-	each = round_up(each ? each : 1, DSM_LINE);
+	*each = round_up(most * TRANSPORT_BATCH < BATCH_ROOM ? most * TRANSPORT_BATCH : BATCH_ROOM, DSM_LINE);
+	*ahead = sum;
+	return round_up(*each * TRANSPORT_BATCHES + sum + 1, DSM_PAGE);
+}
+
+void verbs_batch_init(struct transport_conn *conn)
+{
+	uint64_t each, ahead, bytes = rooms(conn, &each, &ahead);
+	struct pages pages = { 0 };
+	if (pages_make(&pages, conn->pd, bytes, IBV_ACCESS_LOCAL_WRITE) || !verbs_batch_use(conn, &pages))
+		pages_free(&pages);
+}
+
+bool verbs_batch_use(struct transport_conn *conn, const struct pages *pages)
+{
+	uint64_t each, ahead;
+	if (rooms(conn, &each, &ahead) > pages->bytes)
+		return false;
 	conn->batches = calloc(1, sizeof(*conn->batches));
 	if (!conn->batches)
-		return dsm__fail(-ENOMEM, "no memory for batches of READs");
-	int rc = pages_make(&conn->batches->pages, conn->pd, round_up(each * TRANSPORT_BATCHES + sum + DSM_LINE,
-		DSM_PAGE), IBV_ACCESS_LOCAL_WRITE);
-	unsigned char *at = conn->batches->pages.at;
-	for (uint32_t i = 0; rc == 0 && i <= TRANSPORT_BATCHES; i++) {
-		conn->batches->places[i].memory = at;
-		conn->batches->places[i].room = i < TRANSPORT_BATCHES ? each : sum;
-		at += each;
+		return false;
+	conn->batches->pages = *pages;
+	for (uint32_t i = 0; i <= TRANSPORT_BATCHES; i++) {
+		conn->batches->places[i].memory = pages->at + i * each;
+		conn->batches->places[i].room = i < TRANSPORT_BATCHES ? each : ahead;
 	}
-	return rc;
+	return true;
 }
 
 /* The memory, when the device goes; then the rest, when nobody reads any more. */
@@ -196,19 +208,20 @@ static int fill(struct transport_conn *conn, struct place *place, const struct d
 
 void verbs_ahead(struct transport_conn *conn, const struct dsm_group *groups, uint32_t n)
 {
-	struct place *place = &conn->batches->places[TRANSPORT_BATCHES];
-	place->count = 0;
+	if (!conn->batches)
+		return;
+	conn->batches->places[TRANSPORT_BATCHES].count = 0;
 	if (n < 2 || !verbs_enter(conn))
 		return;
-	fill(conn, place, groups, n < TRANSPORT_AHEAD ? n : TRANSPORT_AHEAD,
+	fill(conn, &conn->batches->places[TRANSPORT_BATCHES], groups, n < TRANSPORT_AHEAD ? n : TRANSPORT_AHEAD,
 		conn->steps[conn->view->groups[(uint32_t)groups[0].id].owner]);
 	verbs_leave(conn);
 }
 
 int verbs_batch_begin(struct transport_conn *conn, uint32_t place, const struct dsm_group *groups, uint32_t n)
 {
-	int rc = -ENOTCONN;
-	if (verbs_enter(conn)) {
+	int rc = conn->batches ? -ENOTCONN : -ENOMEM;
+	if (conn->batches && verbs_enter(conn)) {
 		rc = fill(conn, &conn->batches->places[place], groups, n, STEP_TORN);
 		verbs_leave(conn);
 	}
@@ -218,9 +231,10 @@ int verbs_batch_begin(struct transport_conn *conn, uint32_t place, const struct 
 /* ---- taking ---- */
 
 /* What was asked for `group`, here by now; then it is used. NULL: nothing. */
-static const struct asked *take(struct transport_conn *conn, struct place *place, uint32_t group)
+static const struct asked *take(struct transport_conn *conn, uint32_t at, uint32_t group)
 {
-	for (uint32_t i = 0; i < place->count; i++) {
+	struct place *place = conn->batches ? &conn->batches->places[at] : NULL;
+	for (uint32_t i = 0; place && i < place->count; i++) {
 		struct asked *a = &place->asked[i];
 		if (a->group != group)
 			continue;
@@ -249,14 +263,14 @@ static int judge(struct transport_conn *conn, uint32_t group, const struct asked
 
 int verbs_ahead_ring(struct transport_conn *conn, uint32_t group, const unsigned char **slot, struct slot_meta *meta)
 {
-	const struct asked *a = take(conn, &conn->batches->places[TRANSPORT_BATCHES], group);
+	const struct asked *a = take(conn, TRANSPORT_BATCHES, group);
 	return a ? judge(conn, group, a, slot, meta) : -ENOENT;
 }
 
 const unsigned char *verbs_ahead_slot(struct transport_conn *conn, uint32_t group, uint64_t step,
 	struct slot_meta *meta)
 {
-	const struct asked *a = take(conn, &conn->batches->places[TRANSPORT_BATCHES], group);
+	const struct asked *a = take(conn, TRANSPORT_BATCHES, group);
 	/* that very step: nothing older or newer can be meant, whatever the pulse says */
 	return a && a->guess && verbs_slot_holds(conn, group, a->line + DSM_LINE, a->guess, meta) &&
 		meta->step == step ? a->line + DSM_LINE : NULL;
@@ -269,7 +283,7 @@ int verbs_batch_take(struct transport_conn *conn, uint32_t place, uint32_t group
 	int rc = -ENOTCONN;
 	if (!verbs_enter(conn))
 		return rc;
-	const struct asked *a = take(conn, &conn->batches->places[place], group);
+	const struct asked *a = take(conn, place, group);
 	rc = a ? judge(conn, group, a, &slot, meta) : -EAGAIN;
 	if (rc == 0) {
 		memcpy(to, slot + DSM_SLOT_HEADER, conn->view->groups[group].payload_bytes);

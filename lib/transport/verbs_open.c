@@ -219,8 +219,8 @@ int verbs_ready(struct transport_conn *conn, const struct view *view)
 		if (view->groups[i].max_age_ms)
 			conn->ages[conn->age_count++] = i;
 	conn->view = view;
-	rc = verbs_batch_init(conn);
-	return rc ? rc : verbs_watch_init(conn);
+	verbs_batch_init(conn);
+	return verbs_watch_init(conn);
 }
 
 int verbs_inherit(struct transport_conn *conn, struct transport_conn *old)

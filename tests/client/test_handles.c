@@ -98,8 +98,16 @@ static void replace(uint32_t flags)
 	dsm_table_free(&table);
 }
 
+/* The address sanitizer makes mlock() do nothing. */
+#ifdef __SANITIZE_ADDRESS__
+#define NEEDS_MLOCK() cr_skip_test("under the address sanitizer nothing is locked")
+#else
+#define NEEDS_MLOCK()
+#endif
+
 Test(handles, what_a_client_locks_is_the_engines_memory_and_no_more)
 {
+	NEEDS_MLOCK();
 	long before = locked_kb();
 	struct dsm *plain = attach(NULL, 0), *w = attach("operator", 0);
 	cr_assert_eq(locked_kb(), before);
@@ -130,6 +138,7 @@ Test(handles, what_a_client_locks_is_the_engines_memory_and_no_more)
 Test(handles, an_engine_that_locks_its_memory_goes_on_doing_so)
 {
 	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	NEEDS_MLOCK();
 	ok(dsm_engine_close(&engine));
 	long before = locked_kb();
 	opts.lock_memory = true;
@@ -151,6 +160,7 @@ Test(handles, an_engine_that_locks_its_memory_goes_on_doing_so)
 
 Test(handles, a_limit_that_forbids_to_lock_is_an_error)
 {
+	NEEDS_MLOCK();
 	struct dsm_options opts = DSM_OPTIONS_INIT;
 	struct dsm_engine_options engine_opts = DSM_ENGINE_OPTIONS_INIT;
 	struct dsm_engine *other = NULL;

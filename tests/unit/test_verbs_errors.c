@@ -260,6 +260,76 @@ Test(verbs_errors, a_step_is_not_put_together_after_a_loss)
 	provider_free(p);
 }
 
+/* ---- batches ---- */
+
+static const struct dsm_group two[2] = { { 0 }, { 0 } };    /* the one group there is, twice */
+
+static void with_batches(struct provider *p)
+{
+	struct pages pages = { verbs_reserve(1 << 20), 1 << 20, &p->mr, 0 };
+	cr_assert(verbs_batch_use(p->conn, &pages));
+}
+
+EACH(a_batch_that_fails_uses_nothing_of_its_buffer)
+{
+	struct provider *p = provider_new();
+	uint64_t payload[PROVIDER_PAYLOAD / 8] = { 0 };
+	struct slot_meta meta;
+	with_batches(p);
+	provider_commit(p, 6, 0x22);
+	p->status = st->status;
+	cr_assert_eq(verbs_batch_begin(p->conn, 0, two, 2), 0);
+	cr_assert_neq(verbs_batch_take(p->conn, 0, 0, payload, &meta), 0);
+	cr_assert_eq(atomic_load(&p->conn->broken), st->error);
+	cr_assert_eq(payload[0], 0);
+	uint32_t posts = p->posts;
+	cr_assert_eq(verbs_batch_begin(p->conn, 1, two, 2), -ENOTCONN);
+	cr_assert_eq(verbs_batch_take(p->conn, 0, 0, payload, &meta), -ENOTCONN);
+	cr_assert_eq(p->posts, posts, "something was posted after the loss");
+	provider_free(p);
+}
+
+/* Each answer is used once, and a torn or older one never. */
+Test(verbs_errors, what_a_batch_brings_is_judged)
+{
+	struct provider *p = provider_new();
+	uint64_t payload[PROVIDER_PAYLOAD / 8];
+	struct slot_meta meta;
+	with_batches(p);
+	for (uint64_t seq = 1; seq < 6; seq++)
+		provider_commit(p, seq, (unsigned char)seq);
+	cr_assert_eq(verbs_batch_begin(p->conn, 0, two, 1), 0);
+	cr_assert_eq(verbs_batch_take(p->conn, 0, 0, payload, &meta), 0);
+	cr_assert(meta.seq == 5 && payload[0] == UINT64_C(0x0505050505050505));
+	cr_assert_eq(verbs_batch_take(p->conn, 0, 0, payload, &meta), -EAGAIN, "used twice");
+	p->bank[p->group.ring_offset + 5 % PROVIDER_K * PROVIDER_SLOT + 60] ^= 1; /* the newest is torn */
+	cr_assert_eq(verbs_batch_begin(p->conn, 0, two, 1), 0);
+	cr_assert_eq(verbs_batch_take(p->conn, 0, 0, payload, &meta), -EAGAIN);
+	cr_assert_eq(verbs_batch_begin(p->conn, 0, two, 2), 0); /* neighbours or not: both are there */
+	provider_commit(p, 6, 6);
+	cr_assert_eq(verbs_batch_begin(p->conn, 1, two, 2), 0);
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(verbs_batch_take(p->conn, 1, 0, payload, &meta), 0);
+		cr_assert_eq(meta.seq, 6u);
+	}
+	provider_free(p);
+}
+
+/* Without the memory for it everything is read by itself. */
+Test(verbs_errors, no_memory_for_batches)
+{
+	struct provider *p = provider_new();
+	struct pages none = { NULL, 0, &p->mr, 0 };
+	uint64_t payload[PROVIDER_PAYLOAD / 8];
+	struct slot_meta meta;
+	cr_assert(!verbs_batch_use(p->conn, &none));
+	provider_commit(p, 5, 0x11);
+	cr_assert_eq(verbs_batch_begin(p->conn, 0, two, 1), -ENOMEM);
+	verbs_ahead(p->conn, two, 2);
+	cr_assert_eq(verbs_read_step(p->conn, 0, 5, payload, &meta), 0);
+	provider_free(p);
+}
+
 /* With a period of his own the caller decides how often the wire is looked at. */
 Test(verbs_errors, a_wait_looks_as_often_as_was_chosen, .timeout = 60)
 {
