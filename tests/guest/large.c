@@ -55,7 +55,7 @@ static int add_many(struct dsm_table *t)
 	for (uint32_t i = 0; rc == 0 && i < CELLS; i++) {
 		snprintf(group, sizeof(group), "many%u", i / CELLS_A_GROUP);
 		snprintf(name, sizeof(name), "cell%05u", i);
-		struct dsm_group_spec g = { "engine", group, "one of many", 0, 0, false };
+		struct dsm_group_spec g = { "many", group, "one of many", 0, 0, false };
 		struct dsm_cell_spec c = { group, name, "m", "one of very many", DSM_F64, 0, 0, 0, 0, -1 };
 		rc = i % CELLS_A_GROUP ? 0 : dsm_table_group(t, &g);
 		rc = rc ? rc : dsm_table_cell(t, &c);
@@ -65,9 +65,10 @@ static int add_many(struct dsm_table *t)
 
 static int make_table(struct dsm_table **out)
 {
-	struct dsm_owner_spec owner = { "bulk", true, "*" };
+	struct dsm_owner_spec owner = { "bulk", true, "*" }, many = { "many", false, "*" };
 	int rc = dsm_table_new("large", out);
 	rc = rc ? rc : dsm_table_owner(*out, &owner);
+	rc = rc ? rc : dsm_table_owner(*out, &many);
 	rc = rc ? rc : add_array(*out, "bulk", "at", ARRAY);
 	rc = rc ? rc : add_array(*out, "engine", "over", (uint32_t)LARGEST - BESIDE + 8);
 	return rc ? rc : add_many(*out);
@@ -134,7 +135,7 @@ static int commit_all(void)
 	struct dsm *near = NULL;
 	char uri[64], name[64];
 	struct dsm_cell cell;
-	opts.owner = "engine";
+	opts.owner = "many";
 	snprintf(uri, sizeof(uri), "shm://%s", board->name);
 	int rc = dsm_attach(uri, &opts, &near);
 	rc = rc ? rc : dsm_begin(near, 0);
