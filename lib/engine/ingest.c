@@ -33,9 +33,10 @@ static bool same_source(const struct ingest_source *a, const struct ingest_sourc
 	return a->n == b->n && memcmp(a->bytes, b->bytes, a->n) == 0;
 }
 
-static bool silent(const struct device *d, uint64_t now_ns)
+/* seen_ns: what came before has been judged. What came later may lie in the socket, and is no silence. */
+static bool silent(const struct device *d, uint64_t seen_ns)
 {
-	return now_ns > d->last_ns && now_ns - d->last_ns > d->silent_ns;
+	return seen_ns > d->spoke_ns && seen_ns - d->spoke_ns > d->silent_ns;
 }
 
 /* Of an authentic datagram from the right source. */
@@ -139,7 +140,7 @@ static void accept(struct ingest *g, struct device *d, const struct ingest_sourc
 	d->epoch = h->epoch;
 	d->seq = h->seq;
 	d->source = *source;
-	d->last_ns = now_ns;
+	d->last_ns = d->spoke_ns = now_ns;
 	d->uptime_us = h->uptime_us;
 	d->flags = h->flags;
 	count_accepted(d, now_ns);
@@ -177,12 +178,9 @@ enum ingest_verdict ingest_datagram(struct ingest *g, const struct ingest_source
 		return INGEST_UNKNOWN;
 	}
 	enum ingest_verdict verdict = INGEST_BAD_TAG;
-	if (authentic(d, bytes, n)) {
-		if (d->alive && silent(d, now_ns)) /* nobody came by to tick: what follows is a new beginning */
-			fall_silent(g, d, now_ns);
+	if (authentic(d, bytes, n))
 		verdict = d->alive && !same_source(source, &d->source) ? INGEST_SECOND_SOURCE :
 			judge(d, h.epoch, h.seq);
-	}
 	d->verdicts[verdict]++;
 	if (verdict == INGEST_ACCEPTED) {
 		accept(g, d, source, &h, bytes, now_ns);
@@ -193,13 +191,24 @@ enum ingest_verdict ingest_datagram(struct ingest *g, const struct ingest_source
 	return verdict;
 }
 
-void ingest_tick(struct ingest *g, uint64_t now_ns)
+void ingest_look(struct ingest *g, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < g->count; i++) {
+		struct device *d = &g->devices[i];
+		/* late: we stood still, not the board; half a silence is left to be heard in */
+		if (d->alive && now_ns - g->looked_ns > d->silent_ns / 2 && d->spoke_ns + d->silent_ns / 2 < now_ns)
+			d->spoke_ns = now_ns - d->silent_ns / 2;
+	}
+	g->looked_ns = now_ns;
+}
+
+void ingest_tick(struct ingest *g, uint64_t now_ns, uint64_t seen_ns)
 {
 	for (uint32_t i = 0; i < g->count; i++) {
 		struct device *d = &g->devices[i];
 		if (!d->alive)
 			continue;
-		if (silent(d, now_ns))
+		if (silent(d, seen_ns))
 			fall_silent(g, d, now_ns);
 		else if (d->pending && now_ns >= d->due_ns)
 			commit(g, d, now_ns);
@@ -213,7 +222,8 @@ uint64_t ingest_next_ns(const struct ingest *g)
 		const struct device *d = &g->devices[i];
 		if (!d->alive)
 			continue;
-		uint64_t at = d->last_ns + d->silent_ns + 1;
+		uint64_t at = d->spoke_ns + d->silent_ns + 1, look = g->looked_ns + d->silent_ns / 4;
+		at = look < at ? look : at;
 		if (d->pending && d->due_ns < at)
 			at = d->due_ns;
 		next = at < next ? at : next;

@@ -67,11 +67,17 @@ int ingest_new(const struct dsm_table *table, const struct keys *keys, const str
 	struct ingest **out);
 void ingest_free(struct ingest **ingest);
 
+/* Before what came is fetched, and at the latest when ingest_next_ns() says so. Who comes by much later than
+ * that stood still himself: then boards that live get half a silence more, for what they sent meanwhile may
+ * be anywhere on its way. */
+void ingest_look(struct ingest *ingest, uint64_t now_ns);
 enum ingest_verdict ingest_datagram(struct ingest *ingest, const struct ingest_source *source,
 	const void *bytes, size_t n, uint64_t now_ns);
-/* What time alone brings: silence, and commits that waited for their turn. */
-void ingest_tick(struct ingest *ingest, uint64_t now_ns);
-/* When ingest_tick() is next due; UINT64_MAX never, until a datagram comes. */
+/* What time alone brings: silence, and commits that waited for their turn. seen_ns <= now_ns: all that came
+ * before it has been given; silence is judged up to there, since what lies unfetched is no silence. */
+void ingest_tick(struct ingest *ingest, uint64_t now_ns, uint64_t seen_ns);
+/* When ingest_look() and ingest_tick() are next due, four times a silence at least; UINT64_MAX never, until
+ * a datagram comes. */
 uint64_t ingest_next_ns(const struct ingest *ingest);
 
 /* ---- over a restart or reload ---- */

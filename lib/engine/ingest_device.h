@@ -26,6 +26,7 @@ struct device {
 	struct replay seen;             /* seqs of this epoch */
 	struct ingest_source source;
 	uint64_t last_ns, uptime_us;
+	uint64_t spoke_ns;              /* silence is counted from here: last_ns, or later if we stood still */
 	uint8_t flags;
 	/* commits */
 	bool pending;
@@ -47,6 +48,7 @@ struct ingest {
 	uint8_t (*keys)[SIPHASH_KEY];   /* locked memory, wiped when freed */
 	char *texts;
 	uint64_t foreign, unknown;
+	uint64_t looked_ns;             /* ingest_look() */
 };
 
 /* NULL: the table has no such device. */

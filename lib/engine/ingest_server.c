@@ -63,18 +63,34 @@ static void wait_for_something(struct ingest_server *s, uint64_t now, uint64_t d
 	ppoll(fds, 2, &t, NULL);
 }
 
+/* The socket is a queue: what came before a look has been fetched once it was found empty after it, or once
+ * as many were fetched as it holds (a flood never lets it be empty). */
+static void drain(struct ingest_server *s)
+{
+	struct dsm_engine *e = s->engine;
+	ingest_look(s->ingest, clock_now(e->clock));
+	for (unsigned i = 0, n = INGEST_BATCH; i < BATCHES_MAX && n == INGEST_BATCH; i++) {
+		uint64_t now = clock_now(e->clock);
+		n = ingest_socket_drain(s->fd, s->batch, s->ingest, now);
+		s->fetched += n;
+		if (n == INGEST_BATCH && s->fetched < INGEST_QUEUE_MAX)
+			continue;
+		s->seen_ns = n < INGEST_BATCH ? now : s->counted_from_ns;
+		s->counted_from_ns = now;
+		s->fetched = 0;
+	}
+}
+
 static void *run(void *context)
 {
 	struct ingest_server *s = context;
 	struct dsm_engine *e = s->engine;
 	uint64_t tick_ns = e->options.tick_ms * UINT64_C(1000000), due = 0;
 	while (!atomic_load_explicit(&s->stop, memory_order_acquire)) {
-		unsigned n = INGEST_BATCH;
 		wait_for_something(s, clock_now(e->clock), due);
-		for (unsigned i = 0; i < BATCHES_MAX && n == INGEST_BATCH; i++)
-			n = ingest_socket_drain(s->fd, s->batch, s->ingest, clock_now(e->clock));
+		drain(s);
 		uint64_t now = clock_now(e->clock);
-		ingest_tick(s->ingest, now);
+		ingest_tick(s->ingest, now, s->seen_ns);
 		publish_marks(s);
 		if (now < due)
 			continue;

@@ -31,6 +31,9 @@ struct ingest_server {
 	struct roles *roles;
 	struct ingest_batch *batch;
 	int fd, wake_fd;
+	uint64_t seen_ns;           /* all that came before has been fetched */
+	uint64_t counted_from_ns;   /* where `fetched` begins */
+	uint32_t fetched;           /* since then, and the socket was never empty */
 	pthread_t thread;
 	bool running;
 	_Atomic bool ended;         /* a save may look while the engine ends */

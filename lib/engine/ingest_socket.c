@@ -16,6 +16,8 @@
 
 /* 8 boards at 1 kHz for half a second, as the kernel counts them (about 768 bytes each). */
 #define RECEIVE_BUFFER (4 << 20)
+/* the kernel doubles it, and counts no datagram below half a kilobyte */
+_Static_assert(2 * RECEIVE_BUFFER / 512 <= INGEST_QUEUE_MAX, "more may lie in the queue than silence waits for");
 #ifndef SO_MEMINFO
 #define SO_MEMINFO 55
 #endif

@@ -8,6 +8,7 @@
 #include "engine/ingest.h"
 
 #define INGEST_BATCH 64u
+#define INGEST_QUEUE_MAX 16384u     /* datagrams: the socket's queue never holds more */
 
 /* "ADDR:PORT", "[ADDR6]:PORT", "*:PORT" (every address), or without ":PORT": DSM_ADC_PORT. Only looks at
  * the text. -EINVAL. */

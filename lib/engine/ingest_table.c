@@ -177,6 +177,7 @@ void ingest_carry(struct ingest *g, const struct ingest *from)
 		if (d->alive)
 			g->sink.alive(g->sink.context, i, true);
 	}
+	g->looked_ns = from->looked_ns;
 	g->foreign += from->foreign;
 	g->unknown += from->unknown;
 }

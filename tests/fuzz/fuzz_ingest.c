@@ -95,8 +95,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uint8_t out[ADC_BYTES_MAX], kind = (uint8_t)take(&at, end, 1);
 		struct ingest_source from = { .n = 1, .bytes = { kind & 1 } };
 		now += take(&at, end, kind & 2 ? 5 : 1) << 12;
+		if (kind & 16)
+			ingest_look(ingest, now);
 		if (kind & 4)
-			ingest_tick(ingest, now);
+			ingest_tick(ingest, now, kind & 32 && now > 1000000 ? now - 1000000 : now);
 		size_t n = signed_one(&at, end, out);
 		if (kind & 8)
 			out[take(&at, end, 1) % n] ^= (uint8_t)(1 + take(&at, end, 1) % 255);

@@ -83,6 +83,13 @@ board_up() {
 	"$DSM_ADC" --device 7 --key "$work/keys" "$@" "127.0.0.1:$port" </dev/null 2>>"$work/board" &
 	board=$!
 }
+# stopped PID: no thread of it runs any more
+stopped() {
+	local state
+	for state in /proc/"$1"/task/*/stat; do
+		[[ $(sed 's/.*) //' "$state") == T* ]] || return 1
+	done
+}
 board_down() {
 	kill -TERM "$board"
 	wait "$board"
@@ -92,16 +99,18 @@ board_down() {
 
 cat >"$work/table.yaml" <<'YAML'
 region: pico
-owners: [{name: knobs}]
+owners: [{name: knobs}, {name: feet}]
 groups:
+  - {name: f, owner: feet, cells: [{name: x, type: f64}]}
   - {name: p, owner: knobs, cells: [{name: a, type: f64}, {name: b, type: f64}, {name: c, type: f64},
       {name: h, type: f64}, {name: on, type: bool}, {name: n, type: u64}]}
 devices:
+  - {name: pedals, id: 9, owner: feet, tick_us: 100000, inputs: [{cell: f.x, channel: 0}]}
   - {name: panel, id: 7, owner: knobs, inputs: [{cell: p.a, channel: 0, low: 0, high: 100},
       {cell: p.b, channel: 1, low: -1, high: 1}, {cell: p.c, channel: 2, low: 0, high: 10},
       {cell: p.h, channel: 7}, {cell: p.on, level: 3}, {cell: p.n, presses: 3}]}
 YAML
-echo 'device:7 knobs 000102030405060708090a0b0c0d0e0f' >"$work/keys"
+printf 'device:%s0102030405060708090a0b0c0d0e0f\n' '7 knobs 00' '9 pedals 09' >"$work/keys"
 chmod 600 "$work/keys"
 
 refused 2 'to which engine' -d 7
@@ -167,6 +176,21 @@ board_up -s 0=0.1 -c 1
 check 'a board that begins at 1 again is refused' within 20 more_than adc_replay 20
 check 'and its value is not taken' about p.a 100 0.001
 board_down
+
+# the engine stands still for longer than 20 ticks of the pedals (2 s): what they sent lies in the socket, and
+# they were not silent
+"$DSM_ADC" --device 9 --key "$work/keys" --rate 10 --signal 0=0.5 "127.0.0.1:$port" </dev/null 2>>"$work/board" &
+board=$!
+check 'the pedals' within 20 about f.x 0.5 0.001
+before=$(counter adc_accepted)
+kill -STOP "$engine"
+check 'the engine stands still' within 20 stopped "$engine"
+sleep 2.5
+kill -CONT "$engine"
+check 'what came meanwhile is taken' within 20 more_than adc_accepted $((before + 20))
+check 'its own standstill is not the pedals'"' silence" eval '! logged "pedals: silent"'
+board_down
+check 'their own silence is' within 20 logged 'pedals: silent for 20 ticks'
 
 # a recording
 echo 77 >"$work/state/dsm/adc-7.epoch"

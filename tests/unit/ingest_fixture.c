@@ -41,6 +41,7 @@ static void take_alive(void *context, uint32_t device, bool alive)
 	sunk.device = device;
 	sunk.alive += alive;
 	sunk.silent += !alive;
+	now += alive ? sunk.takes_ns : 0;
 }
 
 static void need(int rc, const char *what)
@@ -111,4 +112,17 @@ struct ingest_info info(uint32_t id)
 			return found;
 	}
 	abort();
+}
+
+void pass(uint64_t ns)
+{
+	uint64_t end = now + ns;
+	for (;;) {
+		ingest_look(ingest, now);
+		ingest_tick(ingest, now, now);
+		if (now == end)
+			return;
+		uint64_t next = ingest_next_ns(ingest);
+		now = next > now && next < end ? next : end;
+	}
 }

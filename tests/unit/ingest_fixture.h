@@ -11,6 +11,7 @@
 
 struct sunk {
 	unsigned commits, alive, silent;
+	uint64_t takes_ns;                  /* by so much telling of a life holds the thread up */
 	int answer;                         /* what commit says */
 	uint32_t device, n;
 	uint64_t age_ns;
@@ -33,5 +34,7 @@ enum ingest_verdict give(const struct adc_header *h, const uint16_t *channels, c
 /* The panel's: eight channels of `raw`, at `now`. */
 enum ingest_verdict panel(uint32_t epoch, uint32_t seq, uint16_t raw);
 struct ingest_info info(uint32_t id);
+/* Time goes by, and the thread comes by whenever it is due; the socket is empty. */
+void pass(uint64_t ns);
 
 #endif

@@ -79,17 +79,17 @@ Test(ingest, second_source_waits_until_the_first_is_silent)
 	struct adc_header h = { .device = 7, .epoch = 1, .seq = 1 };
 	cr_expect_eq(give(&h, NULL, panel_key, 1), INGEST_ACCEPTED);
 	h.seq = 2;
-	now += 20 * MS;
+	pass(20 * MS);
 	cr_expect_eq(give(&h, NULL, panel_key, 2), INGEST_SECOND_SOURCE, "20 ticks: the first one still lives");
 	cr_expect_eq(give(&h, NULL, panel_key, 1), INGEST_ACCEPTED);
-	now += 20 * MS + 1;
+	pass(20 * MS + 1);
 	h.seq = 3;
 	cr_expect_eq(give(&h, NULL, panel_key, 2), INGEST_ACCEPTED);
 	h.seq = 4;
 	cr_expect_eq(give(&h, NULL, panel_key, 1), INGEST_SECOND_SOURCE);
 	cr_expect_eq(info(7).verdicts[INGEST_SECOND_SOURCE], 2u);
 	/* a capture that is played back after the silence is no life */
-	now += 100 * MS;
+	pass(100 * MS);
 	h.seq = 3;
 	cr_expect_eq(give(&h, NULL, panel_key, 5), INGEST_DUPLICATE);
 	cr_expect(!info(7).alive);
@@ -102,15 +102,14 @@ Test(ingest, alive_until_twenty_ticks_are_missed)
 	cr_expect(!info(7).alive);
 	panel(1, 1, 0);
 	cr_expect(info(7).alive && sunk.alive == 1 && sunk.silent == 0);
-	cr_expect_eq(ingest_next_ns(ingest), now + 20 * MS + 1);
-	now += 20 * MS;
-	ingest_tick(ingest, now);
+	uint64_t spoken = now;
+	pass(20 * MS);
 	cr_expect(info(7).alive);
-	now = ingest_next_ns(ingest);
-	ingest_tick(ingest, now);
+	cr_expect_eq(ingest_next_ns(ingest), spoken + 20 * MS + 1);
+	pass(1);
 	cr_expect(!info(7).alive && sunk.silent == 1 && info(7).silences == 1);
 	cr_expect_eq(ingest_next_ns(ingest), UINT64_MAX);
-	ingest_tick(ingest, now + 1000 * MS);
+	ingest_tick(ingest, now + 1000 * MS, now + 1000 * MS);
 	cr_expect_eq(sunk.silent, 1u, "told once");
 	/* what is refused does not revive it, the next good one does */
 	cr_expect_eq(panel(1, 1, 0), INGEST_DUPLICATE);
@@ -121,9 +120,79 @@ Test(ingest, alive_until_twenty_ticks_are_missed)
 	uint16_t x = 5;
 	struct adc_header h = { .device = 9, .channels = 1, .epoch = 1, .seq = 1 };
 	cr_expect_eq(give(&h, &x, feet_key, 1), INGEST_ACCEPTED);
-	now += 200 * MS;
-	ingest_tick(ingest, now);
+	pass(200 * MS);
 	cr_expect(info(9).alive && !info(7).alive);
+}
+
+/* The thread stands still: what was sent meanwhile lies in the socket, and nobody was silent. */
+Test(ingest, our_own_standstill_is_nobodys_silence)
+{
+	for (uint32_t seq = 1; seq <= 10; seq++) {
+		panel(1, seq, 0);
+		pass(MS);
+	}
+	for (unsigned times = 1; times <= 5; times++) {
+		uint32_t seq = info(7).seq;
+		now += 100 * MS;
+		ingest_look(ingest, now);
+		struct adc_header other = { .device = 7, .epoch = 1, .seq = seq + 1 };
+		cr_expect_eq(give(&other, NULL, panel_key, 2), INGEST_SECOND_SOURCE, "no window for another one");
+		ingest_tick(ingest, now, now - 100 * MS); /* a full batch: more lies there */
+		for (uint32_t i = 1; i <= 100; i++)
+			cr_assert_eq(panel(1, seq + i, 0), INGEST_ACCEPTED);
+		ingest_tick(ingest, now, now);
+		pass(MS);
+	}
+	cr_expect(info(7).alive && info(7).silences == 0 && info(7).lost == 0);
+	cr_expect(sunk.alive == 1 && sunk.silent == 0, "%u %u", sunk.alive, sunk.silent);
+}
+
+/* What the board sent may still be on its way to the socket; if it is not, it was silent after all. */
+Test(ingest, after_a_standstill_half_a_silence_is_left)
+{
+	panel(1, 1, 0);
+	pass(MS);
+	now += 5000 * MS;
+	pass(10 * MS);
+	cr_expect(info(7).alive);
+	cr_expect_eq(info(7).age_ns, 5011 * MS, "what was heard last was heard then");
+	pass(1);
+	cr_expect(!info(7).alive && info(7).silences == 1);
+}
+
+/* Taking the role of one board may take long: the others' datagrams of the same batch, and those behind
+ * them in the socket, are no silence. */
+Test(ingest, one_boards_beginning_is_not_the_others_silence)
+{
+	uint16_t x = 5;
+	struct adc_header h = { .device = 9, .channels = 1, .epoch = 1, .seq = 1 };
+	panel(1, 1, 0);
+	pass(MS);
+	uint64_t looked = now;
+	ingest_look(ingest, looked);
+	sunk.takes_ns = 500 * MS;
+	cr_expect_eq(give(&h, &x, feet_key, 1), INGEST_ACCEPTED);
+	ingest_tick(ingest, now, looked);
+	cr_expect_eq(now, looked + 500 * MS);
+	cr_expect(info(7).alive && info(9).alive);
+	pass(MS);
+	cr_expect_eq(panel(1, 2, 0), INGEST_ACCEPTED);
+	cr_expect(info(7).silences == 0 && sunk.silent == 0);
+}
+
+/* Who comes by in time gives no more than twenty ticks, also while a flood lets nothing else be seen. */
+Test(ingest, silence_is_judged_by_what_was_seen)
+{
+	panel(1, 1, 0);
+	uint64_t spoken = now;
+	for (unsigned i = 0; i < 40; i++) {
+		now += MS;
+		ingest_look(ingest, now);
+		ingest_tick(ingest, now, spoken + 20 * MS);
+		cr_assert(info(7).alive, "what came after twenty ticks has not been seen yet");
+	}
+	ingest_tick(ingest, now, spoken + 20 * MS + 1);
+	cr_expect(!info(7).alive);
 }
 
 /* A network that loses, reorders and repeats; every count against what was really sent. */
@@ -190,16 +259,16 @@ Test(ingest, commit_rate)
 	ingest_start("commit_hz: 100, ", ONE);
 	for (uint32_t seq = 1; seq <= 1000; seq++, now += MS) {
 		cr_assert_eq(panel(1, seq, (uint16_t)seq), INGEST_ACCEPTED);
-		ingest_tick(ingest, now);
+		ingest_look(ingest, now);
+		ingest_tick(ingest, now, now);
 	}
 	cr_expect(sunk.commits >= 100 && sunk.commits <= 101, "%u", sunk.commits);
 	/* the last one is not left lying: it comes when its time is there */
 	unsigned before = sunk.commits;
-	now = ingest_next_ns(ingest);
-	ingest_tick(ingest, now);
+	pass(10 * MS);
 	cr_expect_eq(sunk.commits, before + 1);
 	cr_expect_float_eq(sunk.values[0].value.f64, 1000 / 65535.0, 1e-12);
-	ingest_tick(ingest, now + 5 * MS);
+	pass(5 * MS);
 	cr_expect_eq(sunk.commits, before + 1);
 	cr_expect_eq(info(7).commits, sunk.commits);
 }
@@ -256,8 +325,7 @@ Test(ingest, reload_goes_on)
 	cr_expect_eq(panel(5, 103, 0), INGEST_DUPLICATE);
 	cr_expect_eq(panel(5, 104, 65535), INGEST_ACCEPTED);
 	cr_expect_float_eq(sunk.values[1].value.f64, 10, 1e-9);
-	now += 40 * MS;
-	ingest_tick(ingest, now);
+	pass(40 * MS);
 	cr_expect(info(7).alive, "the tick is another now");
 }
 
@@ -285,7 +353,6 @@ Test(ingest, rate)
 	for (uint32_t seq = 1; seq <= 2500; seq++, now += MS)
 		panel(1, seq, 0);
 	cr_expect_float_eq(info(7).rate_hz, 1000, 1);
-	now += 100 * MS;
-	ingest_tick(ingest, now);
+	pass(100 * MS);
 	cr_expect_float_eq(info(7).rate_hz, 0, 0);
 }

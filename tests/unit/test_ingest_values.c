@@ -103,7 +103,7 @@ Test(ingest_values, filter)
 	v = number(65535);
 	cr_expect_float_eq(v, 0.5, 1e-9, "%g: 20 of 20 + 20 ms", v);
 	/* after a silence the old value means nothing */
-	now += 500 * MS;
+	pass(500 * MS);
 	cr_expect_eq(number(1000), 1000 / 65535.0);
 }
 
@@ -122,7 +122,7 @@ Test(ingest_values, levels_and_presses)
 	give(&h, NULL, panel_key, 1);
 	cr_expect_eq(sunk.values[2].value.u64, 13u, "a new boot counts from 0");
 	/* a silence loses none */
-	now += 1000 * MS;
+	pass(1000 * MS);
 	h.seq = 500;
 	h.presses[2] = 5;
 	give(&h, NULL, panel_key, 1);
