@@ -193,7 +193,10 @@ int udp_address(const char *text, char *host, size_t room, uint16_t *port);
 int udp_start(struct dsm_engine *engine);
 /* After the last session; frees everything. */
 void udp_stop(struct dsm_engine *engine);
+/* One turn: a bounded number of datagrams, and of work for them. */
 void udp_events(struct dsm_engine *engine);
+/* Has the last turn left datagrams that have been received already? Server thread. */
+bool udp_has_more(const struct dsm_engine *engine);
 void udp_timer(struct dsm_engine *engine);
 /* Is the next datagram to be polled for? Server thread, without the lock. */
 bool udp_spins(const struct dsm_engine *engine);

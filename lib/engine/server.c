@@ -185,14 +185,17 @@ static void *run(void *context)
 	struct epoll_event events[EVENTS_A_BATCH];
 	uint64_t freed = 0;
 	for (;;) {
-		int n = epoll_wait(e->epoll_fd, events, EVENTS_A_BATCH, udp_spins(e) ? 0 : -1);
-		if (n == 0)
+		bool more = udp_has_more(e);
+		int n = epoll_wait(e->epoll_fd, events, EVENTS_A_BATCH, more || udp_spins(e) ? 0 : -1);
+		if (n == 0 && !more)
 			continue;
 		pthread_mutex_lock(&e->lock);
 		if (e->stop) {
 			pthread_mutex_unlock(&e->lock);
 			return NULL;
 		}
+		if (more)
+			udp_events(e);
 		/* an API call may have freed a session while we waited for the lock; what was
 		 * ready then is ready still and comes again */
 		for (int i = 0; i < n && freed == e->freed; i++)

@@ -196,22 +196,31 @@ bool udp_spins(const struct dsm_engine *e)
 	return e->udp && spin_ns && clock_now(&clock_system) - e->udp->active_ns < spin_ns;
 }
 
+bool udp_has_more(const struct dsm_engine *e)
+{
+	return e->udp && e->udp->at < e->udp->came;
+}
+
 void udp_events(struct dsm_engine *e)
 {
 	struct udp_server *u = e->udp;
 	if (e->options.udp_spin_us)
 		u->active_ns = clock_now(&clock_system);
 	u->in_batch = true;
-	for (int turn = 0; turn < BATCHES_A_TURN; turn++) {
-		unsigned n = udp_batch_receive(u);
-		for (unsigned i = 0; i < n; i++) {
+	u->turn_left = UDP_WORK_TURN;
+	for (int batch = 0; batch < BATCHES_A_TURN && u->turn_left; batch++) {
+		if (!udp_has_more(e)) {
+			u->came = udp_batch_receive(u);
+			u->at = 0;
+		}
+		while (u->at < u->came && u->turn_left) {
 			const struct udp_path *from;
 			size_t bytes;
-			unsigned char *d = udp_batch_get(u, i, &bytes, &from);
+			unsigned char *d = udp_batch_get(u, u->at++, &bytes, &from);
 			on_datagram(e, from, d, bytes);
 		}
 		say(e, clock_now(e->clock));
-		if (n < UDP_BATCH)
+		if (u->came < UDP_BATCH)
 			break;
 	}
 	u->in_batch = false;

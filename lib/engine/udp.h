@@ -25,7 +25,9 @@
 #define UDP_SHAKES_MAX 64u          /* handshakes a tick: more are not heard, and come again */
 #define UDP_SHAKES_SOURCE 32u       /* of them one host: half are left to the others */
 #define UDP_QUEUE 256u              /* segments to a client */
-#define UDP_TURN_MAX 65536u         /* bytes gone through to answer one datagram, but for its first question */
+#define UDP_WORK 65536u             /* bytes gone through to answer one datagram, but for its first question */
+#define UDP_WORK_TURN (1u << 20)    /* of a turn: after the datagram that spends them time is looked after */
+#define UDP_WORK_BURST_NS UINT64_C(16000000)    /* see struct udp_peer, busy_until */
 
 /* Where a datagram came from, and at which address of this machine: answers leave from there. */
 struct udp_path { struct sockaddr_storage address; socklen_t bytes; struct in6_addr at; };
@@ -47,6 +49,9 @@ struct udp_peer {
 	uint8_t ephemeral[32];      /* first bytes of its Noise message */
 	uint8_t resp[UDP_DATAGRAM / 8];
 	uint64_t made_ns, heard_ns, ticked_ns;
+	/* A question that goes through more than UDP_WORK costs a nanosecond a byte from here on (this
+	 * machine's time); who is more than a burst ahead gets no such question answered. */
+	uint64_t busy_until;
 	struct udp_flow control, data;
 	struct udp_route control_route, data_route;
 	struct udp_path home;       /* the last that was proven, by the cookie or a number */
@@ -73,6 +78,8 @@ struct udp_server {
 	uint64_t rotated_ns, accused_ns, active_ns; /* active: the last datagram came */
 	uint32_t idle_ms;
 	uint32_t room, unproven, closing, armed;
+	unsigned came, at;          /* datagrams of the batch; the next one of them to be looked at */
+	size_t turn_left;           /* bytes that this turn may go through */
 	uint32_t shakes, sources;   /* handshakes computed since the tick, and for how many hosts */
 	struct udp_source { uint8_t host[16]; uint32_t shakes; } source[UDP_SHAKES_MAX];
 	uint32_t unheard;           /* peers that have not acknowledged all */
@@ -144,8 +151,14 @@ void udp_voice_begin(struct udp_voice *v, struct udp_server *u, struct udp_flow 
 void udp_voice_send(struct udp_voice *v);
 
 /* ---- udp_serve.c ---- */
-/* Answers one READ if its work is within *left bytes, and takes it from there, also on an error. */
-void udp_serve_read(struct dsm_engine *e, const struct udp_read *m, struct udp_voice *v, size_t *left);
+/* *left is what a datagram may cost yet, UDP_WORK at its first question. May the peer have `work` bytes
+ * gone through for it? If not it is not answered, and the client asks again. */
+bool udp_may_work(const struct udp_peer *p, uint64_t work, size_t left);
+/* That was done: takes it from the datagram, the turn and the peer. */
+void udp_worked(struct udp_server *u, struct udp_peer *p, uint64_t work, size_t *left);
+/* Answers one READ if its work may be done, also by an error. */
+void udp_serve_read(struct dsm_engine *e, struct udp_peer *p, const struct udp_read *m, struct udp_voice *v,
+	size_t *left);
 /* The newest slot of a group that fits in it, as it lies, in scratch. -EAGAIN not whole just now;
  * -ENODATA never written: *seq is 0. */
 int udp_newest_slot(struct dsm_engine *e, uint32_t group, uint64_t *seq);

@@ -82,7 +82,7 @@ static int weigh(struct turn *t, struct udp_entry *x, bool due, bool again, uint
 /* False: there is too much work for this turn. */
 static bool may_work(struct turn *t, size_t work)
 {
-	if ((work > t->client_left && t->client_left != UDP_TURN_MAX) || (work > t->left && t->left != TURN_BYTES))
+	if ((work > t->client_left && t->client_left != UDP_WORK) || (work > t->left && t->left != TURN_BYTES))
 		return false;
 	t->client_left -= work < t->client_left ? work : t->client_left;
 	t->left -= work < t->left ? work : t->left;
@@ -150,7 +150,7 @@ static void push_client(struct turn *t)
 	if (!may_send(t))
 		return;
 	t->v = &v;
-	t->client_left = UDP_TURN_MAX;
+	t->client_left = UDP_WORK;
 	t->datagrams = 0;
 	udp_voice_begin(&v, t->e->udp, &t->p->data, &t->p->data_route);
 	for (uint32_t n = 0; n < s->entries && t->looks; n++, t->looks--) {

@@ -21,9 +21,12 @@ static void say(struct udp_voice *v, const struct udp_answer *m)
 	udp_put_answer(&v->w, m);
 }
 
-/* Which version is meant. The others of these kinds are told by their seq. */
-static int which(const struct region *r, const struct ring *ring, const struct udp_read *m, uint64_t *seq)
+/* Which version is meant, and how many slots were gone through to tell. The others of these kinds are
+ * told by their seq. */
+static int which(const struct region *r, const struct ring *ring, const struct udp_read *m, uint64_t *seq,
+	uint64_t *slots)
 {
+	uint64_t pulse = atomic_load_explicit(ring->pulse, memory_order_acquire), all = (uint64_t)ring->mask + 1;
 	struct slot_meta meta = { 0 };
 	int rc = 0;
 	*seq = m->arg;
@@ -32,10 +35,13 @@ static int which(const struct region *r, const struct ring *ring, const struct u
 	else if (m->kind == UDP_READ_NEWEST && ring->flags & RING_VERIFY)
 		rc = ring_newest_verified(ring, r->scratch, &meta);
 	else if (m->kind == UDP_READ_NEWEST)
-		meta.seq = atomic_load_explicit(ring->pulse, memory_order_acquire); /* R2 */
+		meta.seq = pulse; /* R2 */
 	else
 		return m->arg ? 0 : -ENODATA;
 	*seq = meta.seq;
+	uint64_t back = rc || !meta.seq ? all : pulse > meta.seq ? pulse - meta.seq + 1 : 1;
+	if (m->kind == UDP_READ_STEP || ring->flags & RING_VERIFY)
+		*slots += (back < all ? back : all) + (m->kind == UDP_READ_STEP && ring->flags & RING_VERIFY);
 	return rc == 0 && meta.seq == 0 ? -ENODATA : rc;
 }
 
@@ -57,23 +63,27 @@ static int copy_slot(const struct ring *ring, uint64_t *seq, uint32_t offset, ui
 	return -EAGAIN;
 }
 
-static int slot_bytes(struct dsm_engine *e, const struct udp_read *m, uint64_t *seq)
+/* *work: what that went through. */
+static int slot_bytes(struct dsm_engine *e, const struct udp_read *m, uint64_t *seq, uint64_t *work)
 {
 	const struct region *r = e->region;
 	const struct ring *ring = &r->rings[m->index];
-	uint64_t size = DSM_SLOT_HEADER + ring->payload_bytes;
+	uint64_t size = DSM_SLOT_HEADER + ring->payload_bytes, slots = 0;
 	if (ring->flags & RING_UNCHECKED || size > UDP_SLOT_MAX)
 		return -EMSGSIZE;
 	if (m->offset % 8 || m->bytes % 8 || m->offset > size || m->bytes > size - m->offset)
 		return -EINVAL;
 	int rc = -EAGAIN;
 	for (unsigned i = 0; rc == -EAGAIN && i < COPIES; i++) {
-		rc = which(r, ring, m, seq);
+		rc = which(r, ring, m, seq, &slots);
 		if (rc == 0)
 			rc = copy_slot(ring, seq, m->offset, m->bytes, e->udp->scratch);
-		if (m->kind == UDP_READ_VERSION)
-			break; /* what is there now is there to stay */
+		/* what is there now is there to stay; and a step that is not in the ring any more is looked
+		 * for in all of its slots: once a question */
+		if (m->kind != UDP_READ_NEWEST)
+			break;
 	}
+	*work = slots * size + m->bytes;
 	return rc;
 }
 
@@ -87,7 +97,8 @@ static struct udp_read whole_slot(const struct dsm_engine *e, enum udp_read_kind
 int udp_newest_slot(struct dsm_engine *e, uint32_t group, uint64_t *seq)
 {
 	struct udp_read m = whole_slot(e, UDP_READ_NEWEST, group, 0);
-	int rc = slot_bytes(e, &m, seq);
+	uint64_t work;
+	int rc = slot_bytes(e, &m, seq, &work);
 	if (rc == -ENODATA)
 		*seq = 0;
 	return rc;
@@ -96,7 +107,8 @@ int udp_newest_slot(struct dsm_engine *e, uint32_t group, uint64_t *seq)
 int udp_version_slot(struct dsm_engine *e, uint32_t group, uint64_t seq)
 {
 	struct udp_read m = whole_slot(e, UDP_READ_VERSION, group, seq);
-	return slot_bytes(e, &m, &seq);
+	uint64_t work;
+	return slot_bytes(e, &m, &seq, &work);
 }
 
 static int base_bytes(struct dsm_engine *e, const struct udp_read *m)
@@ -119,8 +131,9 @@ static int complete_of(struct dsm_engine *e, uint32_t owner, uint64_t *step)
 	return *step == STEP_TORN ? -EAGAIN : 0;
 }
 
-static int answer_to(struct dsm_engine *e, const struct udp_read *m, uint64_t *seq)
+static int answer_to(struct dsm_engine *e, const struct udp_read *m, uint64_t *seq, uint64_t *work)
 {
+	*work = m->bytes;
 	if (m->kind == UDP_READ_BASE)
 		return base_bytes(e, m);
 	if (m->kind == UDP_READ_COMPLETE)
@@ -131,7 +144,7 @@ static int answer_to(struct dsm_engine *e, const struct udp_read *m, uint64_t *s
 		*seq = atomic_load_explicit(e->region->rings[m->index].pulse, memory_order_acquire);
 		return 0;
 	}
-	return slot_bytes(e, m, seq);
+	return slot_bytes(e, m, seq, work);
 }
 
 /* Bytes that answering goes through at most, answered or not: to find a version may mean to check
@@ -142,7 +155,8 @@ static uint64_t work_of(const struct dsm_engine *e, const struct udp_read *m)
 	if ((m->kind != UDP_READ_STEP && m->kind != UDP_READ_NEWEST) || m->index >= r->view.group_count)
 		return m->bytes;
 	const struct ring *ring = &r->rings[m->index];
-	uint64_t slots = m->kind == UDP_READ_STEP ? (uint64_t)ring->mask + 1 : ring->flags & RING_VERIFY ? 1 : 0;
+	uint64_t verify = ring->flags & RING_VERIFY ? 1 : 0;
+	uint64_t slots = m->kind == UDP_READ_STEP ? ring->mask + 1 + verify : verify;
 	return slots * (DSM_SLOT_HEADER + ring->payload_bytes) + m->bytes;
 }
 
@@ -152,18 +166,33 @@ size_t udp_work_of(const struct dsm_engine *e, uint32_t group)
 	return work_of(e, &m) + m.bytes; /* and the version that went, if that has to go again */
 }
 
-void udp_serve_read(struct dsm_engine *e, const struct udp_read *m, struct udp_voice *v, size_t *left)
+/* The first question of a datagram may be one of much work, if the peer had few of these lately. */
+bool udp_may_work(const struct udp_peer *p, uint64_t work, size_t left)
 {
-	uint64_t seq = 0;
-	bool with_bytes = m->kind <= UDP_READ_STEP;
-	uint64_t work = work_of(e, m);
-	/* asked for too much at once: it will come again. The first question of a datagram is answered
-	 * whatever its work */
-	if (m->bytes > UDP_READ_MAX || (work > *left && *left != UDP_TURN_MAX))
-		return;
+	return work <= left ||
+		(left == UDP_WORK && clock_now(&clock_system) + UDP_WORK_BURST_NS >= p->busy_until);
+}
+
+void udp_worked(struct udp_server *u, struct udp_peer *p, uint64_t work, size_t *left)
+{
+	if (work > *left) {
+		uint64_t now = clock_now(&clock_system);
+		p->busy_until = (p->busy_until > now ? p->busy_until : now) + work;
+	}
 	*left -= work < *left ? work : *left;
+	u->turn_left -= work < u->turn_left ? work : u->turn_left;
+}
+
+void udp_serve_read(struct dsm_engine *e, struct udp_peer *p, const struct udp_read *m, struct udp_voice *v,
+	size_t *left)
+{
+	uint64_t seq = 0, work = work_of(e, m);
+	bool with_bytes = m->kind <= UDP_READ_STEP;
+	if (m->bytes > UDP_READ_MAX || !udp_may_work(p, work, *left))
+		return;
 	struct udp_answer a = { .id = m->id };
-	a.status = answer_to(e, m, &seq);
+	a.status = answer_to(e, m, &seq, &work);
+	udp_worked(e->udp, p, work, left);
 	a.seq = a.status && a.status != -EAGAIN ? 0 : seq;
 	if (a.status || !with_bytes || m->bytes == 0) {
 		say(v, &a);

@@ -336,7 +336,7 @@ static int on_data_frame(struct dsm_engine *e, struct udp_peer *p, const struct 
 	case UDP_READ:
 		rc = udp_get_read(f, &read);
 		if (rc == 0)
-			udp_serve_read(e, &read, v, left);
+			udp_serve_read(e, p, &read, v, left);
 		return rc;
 	case UDP_SEGMENT:
 		return on_commit(e, p, f);
@@ -398,7 +398,7 @@ static void on_frames(struct dsm_engine *e, struct udp_peer *p, bool data, const
 {
 	struct udp_voice v;
 	struct udp_frame f;
-	size_t left = UDP_TURN_MAX;
+	size_t left = UDP_WORK;
 	int rc = 0;
 	udp_voice_begin(&v, e->udp, data ? &p->data : &p->control, data ? &p->data_route : &p->control_route);
 	while (rc == 0 && (rc = udp_next_frame(&at, end, &f)) == 1) {

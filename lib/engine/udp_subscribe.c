@@ -113,9 +113,9 @@ int udp_on_subscribe(struct dsm_engine *e, struct udp_peer *p, const struct udp_
 	struct udp_subscribed said = { m.id, 0 };
 	if (!find(p->subs, m.id)) {
 		said.status = bytes_of(e->region, &m, &bytes);
-		if (bytes > *left && *left != UDP_TURN_MAX)
+		if (!udp_may_work(p, bytes, *left))
 			return 0; /* it will come again */
-		*left -= bytes < *left ? bytes : *left;
+		udp_worked(e->udp, p, bytes, left);
 		if (!said.status)
 			said.status = add(e, p, &m, bytes);
 	}

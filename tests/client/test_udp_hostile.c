@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/fixture.h"
+#include "common/udp_hand.h"
 #include "core/check.h"
 #include "core/layout.h"
 #include "wire/control.h"
@@ -27,143 +28,9 @@ static unsigned port;
 static struct dsm_engine *engine;
 static struct dsm *reader;
 
-/* The other side of a session, made by hand. */
-struct client {
-	int fd;
-	struct udp_flow control, data;
-	struct control_welcome welcome;
-	uint32_t segment, commits;  /* next seqs of control and data */
-	uint64_t number;
-	bool closed;                /* CLOSE or RESET came */
-	struct udp_committed committed;
-	struct udp_answer answer;
-	struct udp_prove prove;
-	size_t came;                /* bytes, of all datagrams */
-	unsigned char message[4096], piece[UDP_PIECE];
-	size_t message_bytes;
-};
-
-static void take_frame(struct client *c, const struct udp_frame *f)
-{
-	struct udp_segment s;
-	struct udp_writer w;
-	unsigned char d[UDP_DATAGRAM];
-	if (f->type == UDP_SEGMENT && udp_get_segment(f, &s) == 0 && s.bytes < sizeof(c->message)) {
-		memcpy(c->message, s.data, c->message_bytes = s.bytes);
-		w = udp_flow_begin(d);
-		udp_put_ack(&w, &(struct udp_ack){ s.seq + 1, 0 });
-		send(c->fd, d, udp_flow_seal(&c->control, d, &w), 0);
-	} else if (f->type == UDP_COMMITTED) {
-		udp_get_committed(f, &c->committed);
-	} else if (f->type == UDP_ANSWER && udp_get_answer(f, &c->answer) == 0) {
-		memcpy(c->piece, c->answer.data, c->answer.bytes);
-	} else if (f->type == UDP_PROVE) {
-		udp_get_prove(f, &c->prove);
-	} else if (f->type == UDP_CLOSE) {
-		c->closed = true;
-	}
-}
-
-/* What comes within `ms`. */
-static void listen_for(struct client *c, int ms)
-{
-	unsigned char d[2048];
-	const unsigned char *at, *end;
-	struct udp_frame f;
-	bool newest;
-	struct pollfd p = { c->fd, POLLIN, 0 };
-	while (poll(&p, 1, ms) == 1) {
-		ssize_t n = recv(c->fd, d, sizeof(d), 0);
-		c->came += n > 0 ? (size_t)n : 0;
-		if (n > 3 && d[3] == UDP_RESET)
-			c->closed = true;
-		if (n <= 0 || (udp_flow_open(&c->control, d, (size_t)n, &at, &end, &newest) &&
-				udp_flow_open(&c->data, d, (size_t)n, &at, &end, &newest)))
-			continue;
-		while (udp_next_frame(&at, end, &f) == 1)
-			take_frame(c, &f);
-		ms = 20;
-	}
-}
-
-static void say(struct client *c, struct udp_flow *flow, const struct udp_writer *w, unsigned char *d)
-{
-	size_t n = udp_flow_seal(flow, d, w);
-	cr_assert_eq(send(c->fd, d, n, 0), (ssize_t)n);
-}
-
-static void say_segment(struct client *c, bool data, const void *bytes, size_t n, uint16_t flags)
-{
-	unsigned char d[UDP_DATAGRAM];
-	struct udp_writer w = udp_flow_begin(d);
-	struct udp_segment m = { data ? c->commits++ : c->segment++, flags, (uint16_t)n, bytes };
-	cr_assert(udp_put_segment(&w, &m));
-	say(c, data ? &c->data : &c->control, &w, d);
-}
-
-static void shake_hands(struct client *c)
-{
-	static const uint8_t nobody[NOISE_KEY];
-	struct noise_handshake hs;
-	struct noise_cipher send_key, receive_key;
-	struct udp_init init = { .client = 4711 };
-	struct udp_cookie cookie;
-	struct udp_resp resp;
-	struct udp_offer offer = { 1, 1, UDP_DATAGRAM, 0, 0 };
-	unsigned char d[UDP_DATAGRAM], raw[UDP_OFFER];
-	size_t n;
-	udp_put_init(d, &init);
-	ok(noise_begin(&hs, true, nobody, d, UDP_PROLOGUE));
-	udp_put_offer(raw, &offer);
-	ok(noise_write(&hs, raw, sizeof(raw), init.message, sizeof(init.message), &n));
-	udp_put_init(d, &init);
-	send(c->fd, d, UDP_DATAGRAM, 0);
-	cr_assert_eq(recv(c->fd, d, sizeof(d), 0), 24);
-	ok(udp_get_cookie(d, 24, &cookie));
-	memcpy(init.cookie, cookie.cookie, UDP_COOKIE);
-	udp_put_init(d, &init);
-	send(c->fd, d, UDP_DATAGRAM, 0);
-	ssize_t got = recv(c->fd, d, sizeof(d), 0);
-	ok(udp_get_resp(d, (size_t)got, &resp));
-	ok(noise_read(&hs, resp.message, UDP_HANDSHAKE, raw, sizeof(raw), &n));
-	ok(udp_get_offer(raw, &offer));
-	ok(noise_split(&hs, &send_key, &receive_key, NULL));
-	c->control = (struct udp_flow){ .send = send_key, .receive = receive_key, .to = offer.session, .own = 4711 };
-	c->data = c->control;
-	c->data.bit = UDP_FLOW_BIT;
-}
-
-static int socket_from(in_addr_t host)
-{
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons((uint16_t)port) };
-	struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(host) };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	ok(bind(fd, (void *)&from, sizeof(from)));
-	ok(connect(fd, (void *)&to, sizeof(to)));
-	return fd;
-}
-
 static void connect_to(struct client *c)
 {
-	memset(c, 0, sizeof(*c));
-	c->fd = socket_from(INADDR_LOOPBACK);
-	shake_hands(c);
-}
-
-static void say_hello(struct client *c, const char *owner)
-{
-	unsigned char message[512];
-	struct control_writer w;
-	struct control_hello hello = { .control_version = DSM_CONTROL_VERSION,
-		.layout_version = DSM_LAYOUT_VERSION, .program = "hostile" };
-	snprintf(hello.owner, sizeof(hello.owner), "%s", owner);
-	memset(hello.client_id, rand(), sizeof(hello.client_id));
-	control_begin(&w, message, sizeof(message), CONTROL_HELLO);
-	control_put_hello(&w, &hello);
-	say_segment(c, false, message, control_end(&w), UDP_FIRST | UDP_LAST);
-	for (int i = 0; i < 200 && !c->message_bytes && !c->closed; i++)
-		listen_for(c, 50);
+	connect_from(c, INADDR_LOOPBACK, port);
 }
 
 /* As owner of "sensors". */
@@ -414,7 +281,7 @@ Test(udp_hostile, another_address_gets_little_until_it_has_shown_that_it_is_ther
 	cr_assert_gt(read_much(&c, &sent), 2048);
 	cr_assert_eq(c.prove.number, 0, "asked for at the address of the handshake");
 	close(c.fd);
-	c.fd = socket_from(INADDR_LOOPBACK + 1);
+	c.fd = socket_from(INADDR_LOOPBACK + 1, port);
 	sent = 0;
 	for (int i = 0; i < 3; i++)
 		came += read_much(&c, &sent);
