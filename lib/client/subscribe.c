@@ -101,7 +101,7 @@ int subscription_follow(struct dsm_subscription *s)
 		s->of[i].state.base = s->of[i].state.sent = s->of[i].state.has_values = false;
 	s->generation = dsm->link->welcome.generation;
 	s->pushed = dsm->ops->subscribe != NULL;
-	s->near = s->n == 1 || strcmp(dsm->ops->scheme, "shm") == 0;
+	s->near = s->n == 1 || dsm->ops->near;
 	for (uint32_t i = 0; i < s->n; i++)
 		s->of[i].looked = false;
 	rc = s->pushed ? ask(s) : 0;
