@@ -25,7 +25,7 @@ int32_t status_translated(int error, int to_wire)
 	if (error >= 0)
 		return error;
 	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (-error == (to_wire ? table[i].own : table[i].wire))
+		if (error == -(to_wire ? table[i].own : table[i].wire))
 			return -(to_wire ? table[i].wire : table[i].own);
 	return to_wire ? -WIRE_EIO : -EIO;
 }
