@@ -206,7 +206,7 @@ static void end(void)
 		fprintf(stderr, "%s is left behind\n", folder);
 }
 
-TestSuite(adc_engine, .init = begin, .fini = end, .timeout = 60);
+TestSuite(adc_engine, .init = begin, .fini = end, .timeout = 120);
 
 static struct dsm_sample look(const char *cell_name)
 {
@@ -236,13 +236,16 @@ static uint64_t counter(const char *counter_name)
 	return w.value;
 }
 
-/* Until it is so, for five seconds at most; the board runs meanwhile if it is to. */
+/* Until it is so, for PATIENCE_S at most; the board runs meanwhile if it is to. A board that a busy machine
+ * keeps from running for 40 ms is silent: what holds while it runs is waited for, all at once. */
+#define PATIENCE_S 20
 #define WITHIN(board_runs, condition) do { \
-	uint64_t until_us = now_us(NULL) + 5000000; \
-	while (!(condition) && now_us(NULL) < until_us) { \
+	uint64_t until_us = now_us(NULL) + PATIENCE_S * UINT64_C(1000000); \
+	bool so = (condition); \
+	for (; !so && now_us(NULL) < until_us; so = (condition)) { \
 		if (board_runs) board_run(5); else usleep(2000); \
 	} \
-	cr_assert(condition, "not within five seconds: %s\n%s", #condition, logged); \
+	cr_assert(so, "not within %d s: %s\n%s", PATIENCE_S, #condition, logged); \
 } while (0)
 
 static bool owner_alive(void)
@@ -261,8 +264,7 @@ Test(adc_engine, from_knob_to_cell)
 	board_start();
 	WITHIN(true, look("k.a").quality == DSM_GOOD);
 	cr_expect_eq(look("k.a").value.f64, 1.0);
-	cr_expect(owner_alive());
-	cr_expect_eq(look("k.a").flags, 0);
+	WITHIN(true, owner_alive() && look("k.a").flags == 0);
 	cr_expect(has_logged("adc: panel: alive at 127.0.0.1:") && has_logged("last reset: power on"), "%s", logged);
 	board.sample = 0;
 	board.levels = 1;
@@ -271,17 +273,30 @@ Test(adc_engine, from_knob_to_cell)
 	board.levels = 0;
 	WITHIN(true, !look("k.on").value.b);
 	cr_expect_eq(look("k.n").value.u64, 1u);
-	/* silence: not alive, the values stay and are said to be stale; then back by itself */
+	/* silence: not alive, the values stay and are said to be stale, nobody else's; then back by itself */
 	WITHIN(false, !owner_alive());
-	WITHIN(false, look("k.a").flags & DSM_STALE_OWNER);
+	WITHIN(false, (look("k.a").flags & DSM_STALE_OWNER) && look("e.x").flags == 0);
 	cr_expect_eq(look("k.a").value.f64, -1.0);
-	cr_expect(has_logged("silent for 20 ticks"));
-	cr_expect_eq(look("e.x").flags, 0, "nobody else is stale");
+	WITHIN(false, has_logged("silent for 20 ticks"));
 	board.sample = 4095;
-	WITHIN(true, look("k.a").flags == 0 && look("k.a").value.f64 == 1.0);
-	cr_expect(owner_alive());
+	WITHIN(true, owner_alive() && look("k.a").flags == 0 && look("k.a").value.f64 == 1.0);
 	WITHIN(false, counter("adc_silences") >= 1);
 	cr_expect_geq(counter("adc_accepted"), 10u);
+}
+
+/* Authentic and new, but from another address while the board is heard at its own. It has to come within
+ * 20 ticks: not at every try on a busy machine. */
+static void throw_from_elsewhere(void)
+{
+	int mine = board.fd;
+	board_run(10);
+	board.mute = true;
+	board_run(10);
+	board.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	throw(board.last, board.last_bytes);
+	close(board.fd);
+	board.fd = mine;
+	board.mute = false;
 }
 
 Test(adc_engine, what_is_refused_is_counted)
@@ -304,18 +319,9 @@ Test(adc_engine, what_is_refused_is_counted)
 	throw(data, sizeof(data));
 	WITHIN(false, counter("adc_duplicate") == 1 && counter("adc_bad_tag") == 1 && counter("adc_unknown") == 1 &&
 		counter("adc_foreign") == 2);
-	int mine = board.fd;
 	board.mute = false;
 	WITHIN(true, owner_alive() && look("k.a").seq > before);
-	board.mute = true;
-	board_run(10);
-	board.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	board_run(4);
-	throw(board.last, board.last_bytes); /* authentic and new, from elsewhere */
-	WITHIN(false, counter("adc_second_source") == 1);
-	close(board.fd);
-	board.fd = mine;
-	board.mute = false;
+	WITHIN(false, (throw_from_elsewhere(), counter("adc_second_source") >= 1));
 }
 
 /* A clean end: exactly what was believed is refused, and the next tick is taken; counts go on. */
@@ -330,7 +336,7 @@ Test(adc_engine, clean_restart)
 		board.levels = 0;
 		WITHIN(true, !look("k.on").value.b);
 	}
-	usleep(20000);
+	WITHIN(false, counter("adc_accepted") == device.sent);
 	uint8_t captured[200];
 	size_t n = board.last_bytes;
 	memcpy(captured, board.last, n);
@@ -348,11 +354,13 @@ Test(adc_engine, clean_restart)
 	board.levels = 0;
 }
 
+#define SAVE_MS 10000 /* so the margin is 21 s of ticks: the board stays within it on a busy machine, too */
+
 /* A crash: the state file is older than what was believed; none of that comes through again. */
 Test(adc_engine, crash)
 {
 	char saved[120], command[300];
-	engine_up(TABLE(""), 1000);
+	engine_up(TABLE(""), SAVE_MS);
 	board_start();
 	WITHIN(true, look("k.a").quality == DSM_GOOD);
 	cr_assert_eq(dsm_engine_save(engine), 0, "%s", dsm_error());
@@ -360,12 +368,13 @@ Test(adc_engine, crash)
 	snprintf(command, sizeof(command), "cp %s %s", state_path, saved);
 	cr_assert_eq(system(command), 0);
 	board_run(300);
+	WITHIN(false, counter("adc_accepted") == device.sent);
 	uint8_t captured[200];
 	size_t n = board.last_bytes;
 	memcpy(captured, board.last, n);
 	engine_down();
 	cr_assert_eq(rename(saved, state_path), 0);
-	engine_up(TABLE(""), 1000);
+	engine_up(TABLE(""), SAVE_MS);
 	throw(captured, n); /* believed after the save, before the crash */
 	WITHIN(false, counter("adc_replay") == 1);
 	cr_expect(!owner_alive());
