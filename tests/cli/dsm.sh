@@ -460,12 +460,13 @@ test_restart() {
 test_many_cells() {
 	write_big_table "$work/big.yaml"
 	start "$name-big" "$work/big.yaml" || { check 'engine with 100,000 cells' false; return; }
-	local DSM_URI="shm://$name-big" began=$SECONDS
-	run ls; check 'ls of 100,000 cells' is "$(wc -l <"$work/out")" 100000
-	run dump --format jsonl; check 'dump of 100,000 cells' is "$(wc -l <"$work/out")" 100000
-	run get '*'; check 'get of 100,000 cells' is "$(wc -l <"$work/out")" 100000
+	local DSM_URI="shm://$name-big" ends=''
+	run ls; check 'ls of 100,000 cells' is "$(wc -l <"$work/out")" 100000; ends+=" $status"
+	run dump --format jsonl; check 'dump of 100,000 cells' is "$(wc -l <"$work/out")" 100000; ends+=" $status"
+	run get '*'; check 'get of 100,000 cells' is "$(wc -l <"$work/out")" 100000; ends+=" $status"
 	run watch --once --format csv '*'; check 'csv of 100,000 cells' is "$(wc -l <"$work/out")" 3
-	check 'all four in 15 s' test $((SECONDS - began)) -le 15
+	ends+=" $status"
+	check 'all four end by themselves, in a minute each' is "$ends" ' 0 0 4 4'
 	timeout 10 "$DSM" ls 2>"$work/err" | head -2 >"$work/out"
 	status=${PIPESTATUS[0]}
 	check 'ls | head ends quietly' is "$status$(<"$work/err")" 0
