@@ -1,17 +1,19 @@
 # For each test in the JSON log of meson test: one line of counts (passed, failed, skipped), and lines
 # "failed: ..." or "skipped: ...". Used by script/test-suites.sh.
 # A program that counts for itself ("N passed, N failed", or Criterion's Synthesis) is believed as to
-# numbers, not as to the verdict, which is its exit status.
+# numbers, not as to the verdict, which is its exit status. Criterion's leaves out the tests that were
+# skipped: each of those says so on a line of its own (tests/common/skip.h).
 def clean: gsub("\u001b\\[[0-9;]*m"; "") | sub("\\s+$"; "");
 def lines: ((.stdout // "") + "\n" + (.stderr // "")) | split("\n") | map(clean | select(. != ""));
 def number: (. // "0") | tonumber;
 def own: map(capture("^(?<p>[0-9]+) passed, (?<f>[0-9]+) failed(, (?<s>[0-9]+) skipped)?$")) | last
 	| select(.) | [.p, .f, .s] | map(number);
 def criterion: map(capture("Synthesis: Tested: [0-9]+ \\| Passing: (?<p>[0-9]+) \\| Failing: (?<f>[0-9]+) \\| Crashing: (?<c>[0-9]+)")) | last
-	| select(.) | [(.p | number), (.f | number) + (.c | number), 0];
+	| select(.) | [(.p | number), (.f | number) + (.c | number)];
+def skips: [.[] | select(startswith("skipped: "))];
 def message($kind): "\(.name | sub("^[^/]* / "; ""))" as $name | "\($kind): \($name)";
 lines as $lines
-| ([$lines | own] + [$lines | criterion] | first) as $said
+| ([$lines | own] + [$lines | criterion | . + [$lines | skips | length]] | first) as $said
 | if .result == "SKIP" then
 	"0 0 1", message("skipped") + ": " + (($lines | last) // "exit status 77, no reason given" | sub("^(skipped|SKIP): *"; ""))
   elif .result == "OK" or .result == "EXPECTEDFAIL" then

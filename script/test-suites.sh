@@ -47,7 +47,20 @@ suite_complete() {
 		check "no row of the table in script/test runs meson's suite $suite" \
 			grep -qE "[|] suite_meson.* $suite( |\$)" <<<"$table"
 	done < <(known_suites gcc)
+	check 'a test that Criterion skipped is not counted as skipped' counts_skipped
+	check 'cr_skip_test() leaves no trace in the counts: skip_test() of tests/common/skip.h' \
+		[ "$(grep -rlw cr_skip_test tests --include='*.[ch]')" = tests/common/skip.h ]
 	finish
+}
+
+# What add_meson_counts is told of a program of which one test could not run.
+counts_skipped() {
+	local said
+	said=$(jq -r -f script/meson-counts.jq <<-'JSON'
+		{ "name": "dsm:unit / made-up", "result": "OK", "stderr": "\nskipped: one: why\n[\u001b[0;34m====\u001b[0m] Synthesis: Tested: 3 | Passing: 3 | Failing: 0 | Crashing: 0 \n" }
+	JSON
+	)
+	[ "$said" = $'3 0 1\nskipped: one: why' ]
 }
 
 suite_meson() {

@@ -14,6 +14,7 @@
 
 #include "client/handle.h"
 #include "common/fixture.h"
+#include "common/skip.h"
 #include "engine/engine.h"
 
 #define ok(call) cr_assert_eq((call), 0, "%s: %s", #call, dsm_error())
@@ -100,7 +101,7 @@ static void replace(uint32_t flags)
 
 /* The address sanitizer makes mlock() do nothing. */
 #ifdef __SANITIZE_ADDRESS__
-#define NEEDS_MLOCK() cr_skip_test("under the address sanitizer nothing is locked")
+#define NEEDS_MLOCK() skip_test("under the address sanitizer nothing is locked")
 #else
 #define NEEDS_MLOCK()
 #endif

@@ -10,6 +10,7 @@
 
 #include "client/handle.h"
 #include "common/fixture.h"
+#include "common/skip.h"
 
 #define ok(call) cr_assert_eq((call), 0, "%s: %s", #call, dsm_error())
 #define fails(call, error) do { int rc_ = (call); cr_assert_eq(rc_, (error), \
@@ -242,7 +243,7 @@ Test(quick, misuse_is_still_seen)
 	ok(dsm_read(r, cell, &s));
 	cr_assert(is_open(r, "setpoints.rop"));
 #if defined(__SANITIZE_ADDRESS__)
-	cr_skip_test("gcc's ASan can fork with its allocator's lock held, and the child then hangs in it");
+	skip_test("gcc's ASan can fork with its allocator's lock held, and the child then hangs in it");
 #endif
 	fails(dsm_read(other, cell, &s), -EXDEV);
 	fails(dsm_read(r, (struct dsm_cell){ cell.id + 1000 }, &s), -ESTALE);

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/skip.h"
 #include "rows.h"
 
 CONFORMANCE(every_type_round_trips)
@@ -168,7 +169,7 @@ CONFORMANCE(wrong_handles_and_ids)
 CONFORMANCE(a_forked_child_must_attach_itself)
 {
 #if defined(__SANITIZE_ADDRESS__)
-	cr_skip_test("gcc's ASan can fork with its allocator's lock held, and the child then hangs in it");
+	skip_test("gcc's ASan can fork with its allocator's lock held, and the child then hangs in it");
 #endif
 	struct dsm *dsm = rig_attach(rig, NULL, 0);
 	struct dsm_cell cell = rig_cell(dsm, "drilling.rop");

@@ -16,6 +16,7 @@
 #include <dsm/engine.h>
 
 #include "engine/state_format.h"
+#include "../common/skip.h"
 #include "state_fixture.h"
 
 static char folder[256], path[300], prev[310], fresh[310];
@@ -201,7 +202,7 @@ Test(state_file, over_4_gib)
 {
 	cr_assert_eq(store(1), 0);
 	if (truncate(path, ((off_t)4 << 30) + 8))
-		cr_skip_test("no sparse files of 4 GiB here");
+		skip_test("no sparse files of 4 GiB here");
 	cr_expect_eq(load(), -EFBIG);
 	cr_expect(strstr(dsm_error(), "4 GiB"), "%s", dsm_error());
 }
@@ -245,7 +246,7 @@ Test(state_file, full_disk)
 	struct state_image big;
 	big_image(&big);
 	if (mount("none", folder, "tmpfs", 0, "size=64k"))
-		cr_skip_test("mount: %s", strerror(errno));
+		skip_test("mount: %s", strerror(errno));
 	int before = store(1), rc = state_store(path, &big);
 	char text[300];
 	snprintf(text, sizeof(text), "%s", dsm_error());

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/skip.h"
+
 static char text[1024];
 
 static const char *show(struct dsm_value value, int precision)
@@ -213,7 +215,7 @@ Test(text, a_decimal_comma_changes_nothing)
 	struct dsm_value v;
 	if (!comma_locale(folder)) {
 		remove_locale(folder);
-		cr_skip_test("no locale with a decimal comma, and localedef cannot make one");
+		skip_test("no locale with a decimal comma, and localedef cannot make one");
 	}
 	remove_locale(folder);
 	cr_assert_str_eq(localeconv()->decimal_point, ",");
