@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,65 +18,6 @@
 #define MEMLOCK_LEAST (1ull << 20)
 #define MEMLOCK_GOOD (64ull << 20)
 #define CAP_IPC_LOCK_BIT 14
-
-/* ---- findings ---- */
-
-struct finding *finding_add(struct findings *findings, enum verdict verdict, const char *check,
-	const char *fmt, ...)
-{
-	va_list args;
-
-	if (findings->n < FINDINGS_MAX)
-		findings->n++;
-	struct finding *finding = &findings->list[findings->n - 1];
-	finding->check = check;
-	finding->verdict = verdict;
-	finding->fix[0] = '\0';
-	va_start(args, fmt);
-	vsnprintf(finding->found, sizeof finding->found, fmt, args);
-	va_end(args);
-	return finding;
-}
-
-void finding_fix(struct finding *finding, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(finding->fix, sizeof finding->fix, fmt, args);
-	va_end(args);
-}
-
-enum verdict findings_worst(const struct findings *findings)
-{
-	enum verdict worst = CHECK_OK;
-
-	for (size_t i = 0; i < findings->n; i++)
-		if (findings->list[i].verdict > worst)
-			worst = findings->list[i].verdict;
-	return worst;
-}
-
-void findings_print(struct out *out, const struct findings *findings)
-{
-	static const struct column columns[] = {
-		{ "check", NULL, NULL, false }, { "state", NULL, NULL, false },
-		{ "found", NULL, NULL, false }, { "fix", NULL, NULL, false },
-	};
-	static const char *const words[] = { "ok", "warn", "fail" };
-	static const enum tone tones[] = { TONE_PLAIN, TONE_WARN, TONE_BAD };
-
-	out_begin(out, columns, sizeof columns / sizeof columns[0], false);
-	for (size_t i = 0; i < findings->n; i++) {
-		const struct finding *finding = &findings->list[i];
-		struct field fields[] = {
-			field_text(finding->check), field_text(words[finding->verdict]),
-			field_text(finding->found), field_text(finding->fix),
-		};
-		fields[1].tone = tones[finding->verdict];
-		out_row(out, fields);
-	}
-}
 
 /* ---- modules ---- */
 
@@ -329,9 +269,10 @@ void check_memlock(struct findings *findings)
 void check_machine(struct findings *findings)
 {
 	struct rdma_device devices[HOST_DEVICES];
-	size_t n = host_devices(devices, HOST_DEVICES);
 	char interfaces[256];
 
+	tool_path();
+	size_t n = host_devices(devices, HOST_DEVICES);
 	check_modules(findings, n > 0);
 	if (n == 0) {
 		struct finding *finding = finding_add(findings, CHECK_FAIL, "device", "no RDMA device");

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Verb doctor: is this machine ready for RDMA (checks.c), and, with the URI of an engine, is
+ * Verb doctor: is this machine ready for RDMA (check_machine()), and, with the URI of an engine, is
  * that reachable, alive, of the same version and on the same time? Each line says how to mend
  * what is not.
  */
-#include "checks.h"
 #include "cli.h"
-#include "tool.h"
+#include "findings.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,6 +23,12 @@
 /* Larger groups are not read for their stamp. */
 #define PAYLOAD_SEEN 65536
 
+#ifdef _WIN32
+#define LACKS_TRANSPORT "from Windows an engine is reached by udp://HOST"
+#else
+#define LACKS_TRANSPORT "this build of dsm lacks that transport: build it where libibverbs-dev and librdmacm-dev are"
+#endif
+
 /* ---- engine ---- */
 
 static const char *fix_for(int error)
@@ -32,7 +37,7 @@ static const char *fix_for(int error)
 	case -ENOENT:
 	case -ECONNREFUSED:
 		return "start it: dsmd TABLE.yaml; for another machine: is the address right, and does dsmd "
-			"serve it there (--rdma ADDRESS)?";
+			"serve it there (--rdma ADDRESS, --udp ADDRESS)?";
 	case -ETIMEDOUT:
 	case -EHOSTUNREACH:
 	case -ENETUNREACH:
@@ -40,7 +45,7 @@ static const char *fix_for(int error)
 	case -EPROTONOSUPPORT:
 		return "install the same version of dsm on both sides";
 	case -ENOTSUP:
-		return "this build of dsm lacks that transport: build it where libibverbs-dev and librdmacm-dev are";
+		return LACKS_TRANSPORT;
 	case -EACCES:
 	case -EPERM:
 		return "ask who runs the engine for the right to read";
@@ -253,7 +258,8 @@ static void check_clock(struct cli *cli, struct findings *findings,
 	struct finding *finding = finding_add(findings, CHECK_WARN, "clock",
 		"a fresh commit is stamped %.3f s %s this machine's clock", (double)llabs(apart) / NS_PER_S,
 		apart > 0 ? "ahead of" : "behind");
-	finding_fix(finding, "apt-get install chrony on both machines; ages of values are shown wrong until then");
+	finding_fix(finding, "apt-get install chrony on both machines (Windows: w32tm /resync); ages of values "
+		"are shown wrong until then");
 }
 
 static void check_engine(struct cli *cli, struct findings *findings)
@@ -303,7 +309,6 @@ enum status verb_doctor(struct cli *cli)
 
 	if (status)
 		return status;
-	tool_path();
 	if (cli->n_args > 0)
 		cli->set.uri = cli->args[0];
 	check_machine(&findings);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* system.h on Windows, and the verbs that are not there. */
+/* system.h on Windows, and what is not there. */
 #include "system.h"
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <shellapi.h>
 
 #include "cli.h"
+#include "findings.h"
 
 static char *to_utf8(const wchar_t *wide)
 {
@@ -88,7 +89,7 @@ void memory_close(struct memory *memory)
 		fclose(memory->file);
 }
 
-/* ---- verbs of Linux alone ---- */
+/* ---- what is of Linux alone ---- */
 
 static enum status only_linux(const struct cli *cli, const char *instead)
 {
@@ -101,10 +102,11 @@ enum status verb_rxe(struct cli *cli)
 	return only_linux(cli, "Soft-RoCE is a part of Linux; from here an engine is reached by udp://HOST");
 }
 
-enum status verb_doctor(struct cli *cli)
+void check_machine(struct findings *findings)
 {
-	return only_linux(cli, "it looks at RDMA, which is not reached from here; `dsm info` says whether an "
-		"engine is, and `dsm doctor` at the engine looks at its packet filter");
+	struct finding *finding = finding_add(findings, CHECK_WARN, "rdma", "not looked at: RDMA is not to be had "
+		"on Windows, and Windows' own packet filter is not asked; udp://HOST needs neither a device nor a module");
+	finding_fix(finding, "dsm doctor on the engine's machine looks at what is there");
 }
 
 enum status verb_top(struct cli *cli)

@@ -46,6 +46,7 @@ check() {
 
 is() { [[ $1 == "$2" ]]; }
 has() { [[ $1 == *"$2"* ]]; }
+matches_line() { grep -q "^$1" "$work/out"; }
 
 # The command under test in $work, bounded: $status, $out, $err.
 run() {
@@ -113,9 +114,26 @@ test_verbs() {
 test_here_only() {
 	[ -n "${WINE:-}" ] || return
 	run rxe status; expect rxe 1 '' 'not available on Windows'
-	run doctor; expect doctor 1 '' 'not available on Windows'
+	run doctor; expect 'doctor of this machine' 0 'RDMA is not to be had on Windows'
+	run -u shm://rig doctor; expect 'doctor, shm' 1 'from Windows an engine is reached by udp://HOST'
 	run -u shm://rig ls; expect shm 1 '' 'use udp://'
 	run -u "127.0.0.1:$port" info; expect 'no scheme: udp' 0 'best that works'
+}
+
+# What doctor asks an engine, while something is committed there. A line is "check, state, found, fix".
+test_doctor() {
+	local line commits
+	(while "$KEYGEN" set desk.setpoint "$((RANDOM % 100))" >/dev/null 2>&1; do sleep 0.02; done) &
+	commits=$!
+	run doctor --format raw "$DSM_URI"; expect doctor 0
+	kill "$commits"; wait "$commits" 2>/dev/null
+	for line in 'engine	ok	' 'versions	ok	' 'heartbeat	ok	beats every ' 'role	ok	this user is a reader there ' \
+			'owners	warn	' 'clock	ok	a fresh commit came '; do
+		check "doctor: ${line//	/ }" matches_line "$line"
+	done
+	run -u "udp://127.0.0.1:$((port + 1))" --timeout 3 doctor
+	expect 'doctor, nobody there' 1 'engine	fail	'
+	DSM_KEYS="" run doctor "$DSM_URI"; expect 'doctor, without a key' 1 'wants a key'
 }
 
 # Over a restart of the engine: stale, then again.
@@ -136,6 +154,7 @@ run_cases
 export DSM_KEYS DSM_URI=udp://127.0.0.1:$port
 DSM_KEYS=$(grep -v '^#' "$work/all.keys" | paste -sd ';')
 test_verbs
+test_doctor
 test_here_only
 test_restart
 printf '%d passed, %d failed\n' "$passed" "$failed"
