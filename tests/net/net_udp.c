@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * udp:// through a network that does everything it may and some people who do what they may not. Behind
- * the relay: a reader, an owner, two that add, one that waits, one that reads a megabyte. Beside it, at
- * the same engine: clients that come straight and must notice nothing. Whatever happens, reads are
- * right and never torn or older than before (udp_clients.c looks); when it is over, the sum is what
- * was added and the last commit is the last one that was acknowledged: exactly once.
+ * the relay: a reader, an owner, two that add, one that waits, one that reads a megabyte, one that
+ * subscribes and takes nothing. Beside it, at the same engine: clients that come straight and must notice
+ * nothing. Whatever happens, reads are right and never torn or older than before (udp_clients.c looks);
+ * when it is over, the sum is what was added and the last commit is the last one that was acknowledged:
+ * exactly once.
  * Usage: net_udp RELAY CAPTURE [--namespaces]
  */
 #include <errno.h>
@@ -27,7 +28,7 @@ static struct udp_place place;
 static struct client far[CLIENT_KINDS], straight[STRAIGHT];
 static struct dsm *watcher;         /* straight */
 
-#define ALL ((1u << CLIENT_KINDS) - 1)
+#define ALL (((1u << CLIENT_KINDS) - 1) & ~(1u << CLIENT_IDLER)) /* it does nothing */
 #define NOT_BIG (ALL & ~(1u << CLIENT_BIG))
 #define SMALL (NOT_BIG & ~(1u << CLIENT_PIPELINE))  /* what goes in short datagrams */
 #define SLOW (NOT_BIG & ~(1u << CLIENT_STEP))       /* rings do not reach back for a round trip */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Clients of every kind, a thread each. What one sees must be right however bad its network is. */
+#include <dsm/subscribe.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -10,10 +12,11 @@
 
 #define PIPE 32u
 #define PAUSE_MS 3u
+#define IDLER_UPDATES 16u       /* at most, until it has what is newest */
 #define BIG_WORDS ((1u << 20) / 8)
 
 const char *const client_names[CLIENT_KINDS] = { "reader", "step", "writer", "adder", "pipeline",
-	"waiter", "big" };
+	"waiter", "big", "idler" };
 
 static bool same(double a, double b)
 {
@@ -229,12 +232,52 @@ static void run_big(struct client *c)
 	dsm_frame_free(&frame);
 }
 
+/* The update is of one commit; the newer of the two groups' numbers so far. */
+static double newer(struct client *c, const struct dsm_frame *frame, uint32_t index, double last)
+{
+	static const char *const names[2][2] = { { "sensors.a.x", "sensors.a.y" }, { "sensors.b.x", "sensors.b.y" } };
+	double x = number(frame, c->dsm, names[index][0]), y = number(frame, c->dsm, names[index][1]);
+	expect(same(x, y), "torn: x %.0f, y %.0f", x, y);
+	return x > last ? x : last;
+}
+
+/* Subscribes to two thousand commits a second and looks at none of them, to the end. Then there is no
+ * backlog: it has at once what a read has. Nobody else may notice it. */
+static void run_idler(struct client *c)
+{
+	struct dsm_interest interests[2] = { { .kind = DSM_DEADBAND_NONE }, { .kind = DSM_DEADBAND_NONE } };
+	struct dsm_subscription *sub = NULL;
+	const struct dsm_frame *frame;
+	struct dsm_update update;
+	struct dsm_sample now = { 0 };
+	struct dsm_cell x;
+	double last = 0;
+	int rc;
+	bool good = dsm_group(c->dsm, "sensors.a", &interests[0].group) == 0 &&
+		dsm_group(c->dsm, "sensors.b", &interests[1].group) == 0 && dsm_cell(c->dsm, "sensors.a.x", &x) == 0 &&
+		dsm_subscribe(c->dsm, interests, 2, NULL, &sub) == 0;
+	expect(good, "idler: %s", dsm_error());
+	while (good && !atomic_load(&c->stop))
+		plain_sleep_ms(PAUSE_MS);
+	good = good && expect(dsm_read(c->dsm, x, &now) == 0, "idler: %s", dsm_error());
+	for (unsigned i = 0; good && i < IDLER_UPDATES && last < now.value.f64; i++) {
+		uint64_t start = plain_ms();
+		rc = dsm_next_update(sub, 10000, &frame, &update);
+		count(c, rc, start);
+		last = rc ? last : newer(c, frame, update.index, last);
+	}
+	expect(!good || last >= now.value.f64, "idler: a backlog: %u updates, and still %.0f, not %.0f", IDLER_UPDATES, last,
+		now.value.f64);
+	dsm_unsubscribe(&sub);
+}
+
 /* ---- life ---- */
 
 static void *run(void *context)
 {
 	static void (*const works[CLIENT_KINDS])(struct client *) = {
 		run_reader, run_step, run_writer, run_adder, run_pipeline, run_waiter, run_big,
+		run_idler,
 	};
 	struct client *c = context;
 	works[c->kind](c);

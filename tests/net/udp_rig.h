@@ -40,7 +40,7 @@ void udp_engine_run(const char *address, int in, int out) __attribute__((noretur
 
 /* ---- udp_clients.c ---- */
 enum client_kind { CLIENT_READER, CLIENT_STEP, CLIENT_WRITER, CLIENT_ADDER, CLIENT_PIPELINE, CLIENT_WAITER,
-	CLIENT_BIG, CLIENT_KINDS };
+	CLIENT_BIG, CLIENT_IDLER, CLIENT_KINDS };
 extern const char *const client_names[CLIENT_KINDS];
 
 struct client {
@@ -48,7 +48,7 @@ struct client {
 	const char *uri;
 	pthread_t thread;
 	struct dsm *dsm;
-	_Atomic uint64_t done;      /* good operations */
+	_Atomic uint64_t done;      /* good operations; of the idler, updates that it took at its end */
 	_Atomic uint64_t failed;    /* ended with an error, outcome known or not */
 	_Atomic uint64_t unknown;   /* adds that may have happened or not */
 	_Atomic uint64_t slowest_ms;
