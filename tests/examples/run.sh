@@ -146,6 +146,27 @@ test_attach_read() {
 	check attach-read-usage 2 '^Usage' "$examples/attach_read"
 }
 
+# Sixteen groups of seventeen, one commit in each: 16 commits, however many rounds.
+test_batches() {
+	local uri=shm://batches-$$ tank
+	wanted batches || return 0
+	cat >"$scratch/tanks.yaml" <<-'YAML'
+		region: tanks
+		owners: [{name: plant}]
+		groups: [{name: "tank{}", owner: plant, count: 17, cells: [{name: level, type: f64}]}]
+	YAML
+	start "$build/engine/dsmd" --name "batches-$$" "$scratch/tanks.yaml"
+	await "$build/cli/dsm" --uri "$uri" info
+	check batches-never-written 0 '^10 rounds of 16 groups: 0 commits$' "$examples/batches" "$uri" 10
+	for tank in {0..16}; do
+		check "batches-tank$tank" 0 '' "$build/cli/dsm" --uri "$uri" set --owner plant "tank$tank.level" "$tank"
+	done
+	check batches 0 '^200 rounds of 16 groups: 16 commits$' "$examples/batches" "$uri" 200
+	check batches-is-short 0 '' test "$(wc -l <examples/batches.c)" -le 60
+	end_started
+	check batches-no-engine 1 "batches-$$" "$examples/batches" "$uri"
+}
+
 # ---- the rig --------------------------------------------------------------------------------
 
 test_rig_usage() {
@@ -250,6 +271,7 @@ test_demo_interrupted() {
 
 test_examples
 test_attach_read
+test_batches
 test_rig_usage
 test_rig
 test_demo
