@@ -19,6 +19,7 @@
 #define UDP_SECRET 32u
 #define UDP_SECRET_NS (30 * UINT64_C(1000000000))
 #define UDP_UNPROVEN_MAX 64u
+#define UDP_UNPROVEN_SOURCE 32u     /* of them of one host */
 #define UDP_UNPROVEN_NS (5 * UINT64_C(1000000000))
 #define UDP_LINGER_NS UINT64_C(1000000000)  /* for the last words of a session */
 #define UDP_DIRTY 64u
@@ -107,6 +108,8 @@ unsigned char *udp_batch_get(struct udp_server *u, unsigned i, size_t *bytes, co
 unsigned char *udp_out(struct udp_server *u);
 void udp_out_done(struct udp_server *u, const struct udp_path *to, size_t bytes);
 void udp_out_flush(struct udp_server *u);
+/* The host for limits, 16 bytes: one of IPv6 has 2^64 addresses, and they are one. */
+void udp_host_of(const struct udp_path *path, uint8_t host[16]);
 bool udp_same_path(const struct udp_path *a, const struct udp_path *b);
 bool udp_same_host(const struct udp_path *a, const struct udp_path *b);
 void udp_path_text(const struct udp_path *path, char *text, size_t size);

@@ -66,19 +66,39 @@ static void answer(struct udp_server *u, struct udp_peer *p)
 	udp_out_done(u, &p->control_route.path, udp_put_resp(udp_out(u), &m));
 }
 
-/* Of those that never sealed anything the oldest goes. */
-static void make_room(struct udp_server *u)
+static uint32_t count_host(uint8_t hosts[][16], uint32_t n, const uint8_t host[16])
 {
-	struct udp_peer *oldest = NULL;
-	if (u->unproven < UDP_UNPROVEN_MAX)
+	uint32_t same = 0;
+	for (uint32_t i = 0; i < n; i++)
+		same += memcmp(hosts[i], host, 16) == 0;
+	return same;
+}
+
+/* For one more of this host. Of those that never sealed anything the oldest goes, of the host that has
+ * most of them: who makes many throws out his own. */
+static void make_room(struct udp_server *u, const struct udp_path *from)
+{
+	struct udp_peer *open[UDP_UNPROVEN_MAX], *goes = NULL;
+	uint8_t hosts[UDP_UNPROVEN_MAX][16], own[16];
+	uint32_t n = 0, most = 0;
+	udp_host_of(from, own);
+	for (uint32_t i = 0; i < u->room && n < UDP_UNPROVEN_MAX; i++)
+		if (u->peers[i] && !u->peers[i]->proven) {
+			open[n] = u->peers[i];
+			udp_host_of(&open[n]->home, hosts[n]);
+			n++;
+		}
+	bool only_own = count_host(hosts, n, own) >= UDP_UNPROVEN_SOURCE;
+	if (!only_own && n < UDP_UNPROVEN_MAX)
 		return;
-	for (uint32_t i = 0; i < u->room; i++) {
-		struct udp_peer *p = u->peers[i];
-		if (p && !p->proven && (!oldest || p->made_ns < oldest->made_ns))
-			oldest = p;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t same = only_own ? memcmp(hosts[i], own, 16) == 0 : count_host(hosts, n, hosts[i]);
+		if (same > most || (same && same == most && open[i]->made_ns < goes->made_ns)) {
+			most = same;
+			goes = open[i];
+		}
 	}
-	if (oldest)
-		udp_forget(u, oldest);
+	udp_forget(u, goes);
 }
 
 /* The key that is shown, or none: 0, or -EACCES. */
@@ -129,7 +149,7 @@ static void take(struct dsm_engine *e, const struct udp_path *from, const unsign
 	const struct udp_init *m, const struct key *key)
 {
 	struct udp_server *u = e->udp;
-	make_room(u);
+	make_room(u, from);
 	struct udp_peer *p = calloc(1, sizeof(*p));
 	if (!p || udp_place(u, p)) {
 		free(p);
@@ -158,17 +178,12 @@ static void take(struct dsm_engine *e, const struct udp_path *from, const unsign
 	answer(u, p);
 }
 
-/* One host must not use up the handshakes of a tick. A host of IPv6 has 2^64 addresses: they are one. */
+/* One host must not use up the handshakes of a tick. */
 static bool may_shake(struct udp_server *u, const struct udp_path *from)
 {
-	const struct sockaddr_in *in = (const void *)&from->address;
-	const struct sockaddr_in6 *in6 = (const void *)&from->address;
-	uint8_t host[16] = { 0 };
+	uint8_t host[16];
 	uint32_t i = 0;
-	if (from->address.ss_family == AF_INET)
-		memcpy(host, &in->sin_addr, sizeof(in->sin_addr));
-	else
-		memcpy(host, &in6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? 16 : 8);
+	udp_host_of(from, host);
 	if (u->shakes >= UDP_SHAKES_MAX)
 		return false;
 	while (i < u->sources && memcmp(u->source[i].host, host, sizeof(host)) != 0)

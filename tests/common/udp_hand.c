@@ -74,7 +74,26 @@ void say_segment(struct client *c, bool data, const void *bytes, size_t n, uint1
 	say(c, data ? &c->data : &c->control, &w, d);
 }
 
-void shake_hands(struct client *c)
+/* Sends until something of that type comes, in `in`: its bytes; 0 a REFUSE or nothing. */
+static size_t exchange(int fd, const unsigned char d[UDP_DATAGRAM], enum udp_type wanted, unsigned char in[UDP_DATAGRAM])
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+	uint8_t version;
+	for (int tries = 0; tries < 100; tries++) {
+		send(fd, d, UDP_DATAGRAM, 0);
+		while (poll(&p, 1, 200) == 1) {
+			ssize_t n = recv(fd, in, UDP_DATAGRAM, 0);
+			int type = n > 0 ? udp_type_of(in, (size_t)n, &version) : 0;
+			if (type == (int)wanted)
+				return (size_t)n;
+			if (type == UDP_REFUSE)
+				return 0;
+		}
+	}
+	return 0;
+}
+
+bool shake_hands(struct client *c)
 {
 	static const uint8_t nobody[NOISE_KEY];
 	struct noise_handshake hs;
@@ -83,27 +102,28 @@ void shake_hands(struct client *c)
 	struct udp_cookie cookie;
 	struct udp_resp resp;
 	struct udp_offer offer = { 1, 1, UDP_DATAGRAM, 0, 0 };
-	unsigned char d[UDP_DATAGRAM], raw[UDP_OFFER];
+	unsigned char d[UDP_DATAGRAM], in[UDP_DATAGRAM], raw[UDP_OFFER];
 	size_t n;
 	udp_put_init(d, &init);
 	ok(noise_begin(&hs, true, nobody, d, UDP_PROLOGUE));
 	udp_put_offer(raw, &offer);
 	ok(noise_write(&hs, raw, sizeof(raw), init.message, sizeof(init.message), &n));
 	udp_put_init(d, &init);
-	send(c->fd, d, UDP_DATAGRAM, 0);
-	cr_assert_eq(recv(c->fd, d, sizeof(d), 0), 24);
-	ok(udp_get_cookie(d, 24, &cookie));
+	cr_assert_eq(exchange(c->fd, d, UDP_COOKIE_IS, in), 24);
+	ok(udp_get_cookie(in, 24, &cookie));
 	memcpy(init.cookie, cookie.cookie, UDP_COOKIE);
 	udp_put_init(d, &init);
-	send(c->fd, d, UDP_DATAGRAM, 0);
-	ssize_t got = recv(c->fd, d, sizeof(d), 0);
-	ok(udp_get_resp(d, (size_t)got, &resp));
+	size_t got = exchange(c->fd, d, UDP_RESP, in);
+	if (!got)
+		return false;
+	ok(udp_get_resp(in, got, &resp));
 	ok(noise_read(&hs, resp.message, UDP_HANDSHAKE, raw, sizeof(raw), &n));
 	ok(udp_get_offer(raw, &offer));
 	ok(noise_split(&hs, &send_key, &receive_key, NULL));
 	c->control = (struct udp_flow){ .send = send_key, .receive = receive_key, .to = offer.session, .own = 4711 };
 	c->data = c->control;
 	c->data.bit = UDP_FLOW_BIT;
+	return true;
 }
 
 int socket_from(in_addr_t host, unsigned port)
@@ -121,7 +141,7 @@ void connect_from(struct client *c, in_addr_t host, unsigned port)
 {
 	memset(c, 0, sizeof(*c));
 	c->fd = socket_from(host, port);
-	shake_hands(c);
+	cr_assert(shake_hands(c), "no RESP");
 }
 
 void say_hello(struct client *c, const char *owner)

@@ -28,8 +28,8 @@ struct client {
 
 /* A socket of 127.0.0.0/8 (`host`, host order) that is connected to 127.0.0.1:port. */
 int socket_from(in_addr_t host, unsigned port);
-/* INIT, cookie, INIT, RESP: over c->fd, which is there. */
-void shake_hands(struct client *c);
+/* INIT, cookie, INIT, RESP: over c->fd, which is there. False: refused, or nothing came for 20 s. */
+bool shake_hands(struct client *c);
 /* Socket and handshake, from `host`. */
 void connect_from(struct client *c, in_addr_t host, unsigned port);
 /* Then HELLO; c->message is the answer if c->message_bytes, else it was turned away. */

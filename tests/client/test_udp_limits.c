@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one host, and time, may do to others at the engine's udp: half-open handshakes, memory that
+ * fails, and everything that ends by the clock, which is the test's own. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/fixture.h"
+#include "common/udp_hand.h"
+#include "engine/udp_subscribe.h"
+
+#define ok(call) do { int rc_ = (call); cr_assert_eq(rc_, 0, "%s: %d (%s)", #call, rc_, dsm_error()); } while (0)
+#define SECOND UINT64_C(1000000000)
+#define HALF 32u                    /* half-open handshakes of one host */
+
+static _Atomic uint64_t time_ns = 1000 * SECOND;
+static struct dsm_engine *engine;
+static unsigned port;
+static char uri[64];
+
+static uint64_t test_now(void *context)
+{
+	(void)context;
+	return atomic_load(&time_ns);
+}
+
+static const struct dsm_clock test_clock = { test_now, test_now, NULL };
+
+static void set_up(void)
+{
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	static char name[64], address[32];
+	unsetenv("DSM_KEYS");
+	port = 20000 + (unsigned)getpid() % 20000;
+	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+	snprintf(uri, sizeof(uri), "udp://%s", address);
+	opts.udp = address;
+	opts.clock = &test_clock;
+	opts.tick_ms = 10;
+	opts.lease_ms = 1000;
+	ok(fixture_engine_of(FIXTURE_NETWORK, &opts, name, &engine));
+}
+
+static void tear_down(void)
+{
+	ok(dsm_engine_close(&engine));
+}
+
+TestSuite(udp_limits, .init = set_up, .fini = tear_down, .timeout = 120);
+
+static uint32_t half_open(void)
+{
+	pthread_mutex_lock(&engine->lock);
+	uint32_t n = engine->udp->unproven;
+	pthread_mutex_unlock(&engine->lock);
+	return n;
+}
+
+/* ---- half-open handshakes ---- */
+
+/* As many handshakes of one host, which never go on; the engine hears 32 of a host a tick. */
+static void open_many(in_addr_t host, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct client c;
+		connect_from(&c, host, port);
+		close(c.fd);
+	}
+}
+
+static void comes_in(struct client *c)
+{
+	say_hello(c, "");
+	cr_assert(c->message_bytes && !c->closed, "its half-open handshake is gone");
+	close(c->fd);
+}
+
+Test(udp_limits, one_host_has_half_of_the_half_open_handshakes)
+{
+	struct client honest;
+	connect_from(&honest, INADDR_LOOPBACK, port); /* its first DATA is still on its way */
+	open_many(INADDR_LOOPBACK + 1, 96);
+	cr_assert_eq(half_open(), HALF + 1);
+	comes_in(&honest);
+	cr_assert_eq(half_open(), HALF);
+}
+
+Test(udp_limits, of_all_of_them_the_one_who_has_most_loses_his_oldest)
+{
+	struct client honest;
+	connect_from(&honest, INADDR_LOOPBACK, port);
+	open_many(INADDR_LOOPBACK + 1, 40);
+	open_many(INADDR_LOOPBACK + 2, 40);
+	cr_assert_eq(half_open(), UDP_UNPROVEN_MAX);
+	open_many(INADDR_LOOPBACK + 3, 40);
+	cr_assert_eq(half_open(), UDP_UNPROVEN_MAX);
+	comes_in(&honest);
+}
