@@ -75,8 +75,9 @@ static int take_options(struct dsm_engine *e, const struct dsm_table *table,
 	e->udp_address = o->udp ? strdup(o->udp) : NULL;
 	e->message = malloc(CONTROL_MAX);
 	e->reply = malloc(CONTROL_MAX);
+	e->forwarded = malloc(CONTROL_MAX);
 	if (!e->name || (o->state_file && !e->state_file) || (o->rdma && !e->rdma) ||
-	    (o->udp && !e->udp_address) || !e->message || !e->reply)
+	    (o->udp && !e->udp_address) || !e->message || !e->reply || !e->forwarded)
 		return dsm__fail(-ENOMEM, "no memory for an engine");
 	o->rdma = e->rdma;
 	o->udp = e->udp_address;
@@ -150,6 +151,7 @@ static void engine_free(struct dsm_engine *e)
 	free(e->state_file);
 	free(e->message);
 	free(e->reply);
+	free(e->forwarded);
 	pthread_mutex_destroy(&e->lock);
 	pthread_cond_destroy(&e->save_wanted);
 	free(e);

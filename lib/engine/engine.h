@@ -150,6 +150,7 @@ struct dsm_engine {
 	char *udp_address;
 	struct udp_server *udp;     /* NULL = not served over udp */
 	unsigned char *message, *reply; /* CONTROL_MAX each */
+	unsigned char *forwarded;   /* the same, of requests.c: while `reply` is being filled */
 	/* saver */
 	pthread_t saver;
 	pthread_cond_t save_wanted;

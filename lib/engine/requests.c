@@ -136,17 +136,13 @@ static int carry_out(struct dsm_engine *e, const struct control_request *q, uint
 {
 	struct dsm_value v, old = { 0 };
 	struct dsm_bounds bounds = { .flags = q->flags };
-	double *aligned = NULL;
 	bounds.floor.type = bounds.ceil.type = (enum dsm_type)q->type;
 	bounds.floor.u64 = q->floor;
 	bounds.ceil.u64 = q->ceil;
 	value_of(q, &v);
 	if (v.type == DSM_F64_ARRAY) { /* a message aligns nothing */
-		aligned = malloc(8ull * v.len + 8);
-		if (!aligned)
-			return dsm__fail(-ENOMEM, "no memory for an array of %u", v.len);
-		memcpy(aligned, q->data, 8ull * v.len);
-		v.f64s = aligned;
+		memcpy(e->forwarded, q->data, 8ull * v.len); /* which is within a message, so this is */
+		v.f64s = (const void *)e->forwarded;
 	}
 	int rc = writer_begin(&e->writer, clock_stamp(e->clock));
 	if (rc == 0)
@@ -157,7 +153,6 @@ static int carry_out(struct dsm_engine *e, const struct control_request *q, uint
 		rc = writer_commit(&e->writer, NULL);
 	else
 		writer_abort(&e->writer);
-	free(aligned);
 	return rc;
 }
 
@@ -195,14 +190,10 @@ static int forward(struct session *s, const struct control_request *q, uint32_t 
 	if (!t)
 		return dsm__fail(-EBUSY, "%u requests wait for their owners already", TICKETS);
 	copy.client = s->id;
-	unsigned char *message = malloc(CONTROL_MAX);
 	struct control_writer w;
-	if (!message)
-		return dsm__fail(-ENOMEM, "no memory to forward a request");
-	control_begin(&w, message, CONTROL_MAX, CONTROL_FORWARD);
+	control_begin(&w, e->forwarded, CONTROL_MAX, CONTROL_FORWARD);
 	control_put_request(&w, &copy);
-	int rc = h->session->ops->send(h->session, message, control_end(&w));
-	free(message);
+	int rc = h->session->ops->send(h->session, e->forwarded, control_end(&w));
 	if (rc)
 		return dsm__fail(rc == -EAGAIN ? -EBUSY : -EOWNERDEAD, "owner \"%s\" does not read its requests", name);
 	t->record = s->record;
