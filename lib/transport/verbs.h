@@ -101,6 +101,7 @@ struct transport_conn {
 	uint32_t small;             /* bytes of pulse and ring that are read at once */
 	uint32_t spins;             /* polls in VERBS_SPIN_NS */
 	unsigned char *large;       /* slot put together from pieces */
+	const unsigned char *large_at; /* where the slot is that was fetched last: there, or in bounce */
 	uint64_t large_room;
 	unsigned char *last;        /* struct verbs_last a group */
 	uint64_t *last_at;
@@ -256,7 +257,7 @@ bool verbs_is_newest(struct transport_conn *conn, uint32_t group, uint64_t seq, 
 /* Has the pulse been the same for so many attempts that its writer must be dead? `seq` verified. */
 bool verbs_still(struct transport_conn *conn, uint32_t group, uint64_t pulse, uint64_t seq);
 
-/* ---- verbs_large.c: groups whose ring does not fit into one READ; the slot is then at conn->large ---- */
+/* ---- verbs_large.c: groups whose ring does not fit into one READ; the slot is then at conn->large_at ---- */
 int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_meta *meta);
 int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta);
 

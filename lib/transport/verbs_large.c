@@ -25,14 +25,19 @@ static uint32_t key_of(const struct transport_conn *conn, uint32_t group)
 	return conn->banks[group_of(conn, group)->owner].rkey;
 }
 
-/* The slot that should hold `seq`, whole, into conn->large. */
+/* The slot that should hold `seq`, whole, at conn->large_at: one piece stays where it came. */
 static int fetch_slot(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta)
 {
-	int rc = verbs_fetch_large(conn, slot_remote(conn, group, seq), key_of(conn, group),
-		group_of(conn, group)->slot_bytes, conn->large);
+	uint64_t bytes = group_of(conn, group)->slot_bytes;
+	struct verbs_span one = { slot_remote(conn, group, seq), key_of(conn, group), (uint32_t)bytes,
+		conn->bounce.at + DSM_LINE };
+	bool whole = bytes <= VERBS_PIECE;
+	int rc = whole ? verbs_fetch(conn, &one, 1, conn->bounce.mr->lkey) :
+		verbs_fetch_large(conn, one.remote, one.rkey, bytes, conn->large);
+	conn->large_at = whole ? one.at : conn->large;
 	if (rc)
 		return rc;
-	return verbs_slot_holds(conn, group, conn->large, seq, meta) ? 0 : -EAGAIN;
+	return verbs_slot_holds(conn, group, conn->large_at, seq, meta) ? 0 : -EAGAIN;
 }
 
 /* The seqs of all slots, each on a line of the bounce buffer. */
@@ -104,8 +109,7 @@ static int fetch_guess(struct transport_conn *conn, uint32_t group, uint64_t *pu
 	memcpy(pulse, conn->bounce.at, sizeof(*pulse));
 	*whole = both && ((*pulse ^ guess) & (g->slots - 1)) == 0 &&
 		verbs_slot_holds(conn, group, conn->bounce.at + DSM_LINE, *pulse, meta);
-	if (*whole)
-		memcpy(conn->large, conn->bounce.at + DSM_LINE, g->slot_bytes);
+	conn->large_at = conn->bounce.at + DSM_LINE;
 	return 0;
 }
 

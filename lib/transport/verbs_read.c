@@ -255,7 +255,7 @@ static int small_ahead(struct transport_conn *conn, uint32_t group, const unsign
 static int newest(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes,
 	uint64_t *to, struct slot_meta *meta)
 {
-	const unsigned char *slot = conn->large;
+	const unsigned char *slot = NULL;
 	int rc = admit(conn, group);
 	if (rc)
 		return rc;
@@ -265,6 +265,7 @@ static int newest(struct transport_conn *conn, uint32_t group, uint64_t offset, 
 		return empty(to, bytes, meta);
 	if (rc)
 		return rc;
+	slot = slot ? slot : conn->large_at;
 	if (bytes)
 		memcpy(to, slot + DSM_SLOT_HEADER + offset, bytes);
 	verbs_keep(conn, group, slot, meta);
@@ -302,7 +303,7 @@ static int small_at(struct transport_conn *conn, uint32_t group, uint64_t seq, c
 static int version(struct transport_conn *conn, uint32_t group, uint64_t seq, uint64_t *to,
 	struct slot_meta *meta)
 {
-	const unsigned char *slot = conn->large;
+	const unsigned char *slot = NULL;
 	int rc = admit(conn, group);
 	if (rc)
 		return rc;
@@ -310,6 +311,7 @@ static int version(struct transport_conn *conn, uint32_t group, uint64_t seq, ui
 		verbs_large_at(conn, group, seq, meta);
 	if (rc)
 		return rc;
+	slot = slot ? slot : conn->large_at;
 	memcpy(to, slot + DSM_SLOT_HEADER, group_of(conn, group)->payload_bytes);
 	verbs_keep(conn, group, slot, meta);
 	return 0;
@@ -364,7 +366,7 @@ static int version_of_step(struct transport_conn *conn, uint32_t group, uint64_t
 static int of_step(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
 	struct slot_meta *meta)
 {
-	const unsigned char *slot = conn->large;
+	const unsigned char *slot = NULL;
 	uint64_t bytes = group_of(conn, group)->payload_bytes;
 	int rc = step == STEP_TORN ? -EAGAIN : admit(conn, group);
 	if (rc)
@@ -374,6 +376,7 @@ static int of_step(struct transport_conn *conn, uint32_t group, uint64_t step, u
 		return empty(to, bytes, meta);
 	if (rc)
 		return rc;
+	slot = slot ? slot : conn->large_at;
 	memcpy(to, slot + DSM_SLOT_HEADER, bytes);
 	verbs_keep(conn, group, slot, meta);
 	return 0;
