@@ -107,3 +107,17 @@ Test(ring, a_step_torn_anywhere_is_not_believed)
 	cr_assert_eq(step_load(&bank, GENERATION + 1, true), STEP_TORN);
 	cr_assert_eq(step_load(&bank, GENERATION + 1, false), 7);
 }
+
+/* One word for one payload, whichever way a processor takes it: an owner may run on another one. */
+Test(ring, a_long_payloads_check_is_that_of_the_plain_hash)
+{
+	static unsigned char payload[70000];
+	struct check_fields f = { 7, 1 | (uint64_t)5 << 32, 1000, 7 };
+	for (size_t i = 0; i < sizeof(payload); i++)
+		payload[i] = (unsigned char)(i * 131 + (i >> 8));
+	for (size_t bytes = 8; bytes <= sizeof(payload); bytes += bytes < 3000 ? 8 : 4168)
+		for (uint64_t seed = 0; seed < 3; seed++) {
+			uint64_t head = XXH3_64bits_withSeed(&f, sizeof(f), seed);
+			cr_assert_eq(check_word(seed, &f, payload, bytes), XXH3_64bits_withSeed(payload, bytes, head), "%zu", bytes);
+		}
+}
