@@ -19,6 +19,7 @@
 #endif
 #define EARLY_MAX (1u << 20)
 #define SLICE_NS 50000000u /* whether the handle is being detached is looked at so often */
+#define CROWDED_NS 20000000u /* and as much again at most: before asking again an engine that has too many at once */
 
 /* One message, waiting for it until the deadline. */
 static int receive(struct link *link, const struct dsm *dsm, uint64_t deadline, void *message)
@@ -190,6 +191,24 @@ static int adopt_channel(struct dsm *dsm, struct link *link)
 #endif
 }
 
+/* The engine's channel. -EAGAIN: it is there, but not at this moment, so that is no answer yet. */
+static int connect_to(const struct dsm *dsm, const struct transport_identity *as, uint64_t deadline,
+	struct link *link)
+{
+	for (;;) {
+		uint16_t dice = 0;
+		uint64_t now = clock_now(dsm->clock);
+		int rc = link->ops->connect(&dsm->uri, as, now < deadline ? (uint32_t)((deadline - now) / 1000000u) : 0,
+			&link->conn);
+		if (rc != -EAGAIN || clock_now(dsm->clock) >= deadline)
+			return rc;
+		if (atomic_load_explicit(&dsm->leaving, memory_order_relaxed))
+			return dsm__fail(-ECANCELED, "the handle is being detached");
+		port_random(&dice, sizeof(dice));
+		port_wait(NULL, 0, CROWDED_NS + (uint64_t)CROWDED_NS * dice / 65536);
+	}
+}
+
 /* One transport, one try. */
 static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint64_t deadline,
 	struct link **out)
@@ -203,14 +222,12 @@ static int try_transport(struct dsm *dsm, const struct transport_ops *ops, uint6
 	if (dsm->inproc) {
 		rc = adopt_channel(dsm, link);
 	} else {
-		uint64_t now = clock_now(dsm->clock);
 		struct transport_identity as = { .owner = dsm->deposed ? NULL : dsm->owner_name,
 			.key_file = dsm->key_file, .spin_us = dsm->options.spin_us,
 			.no_key = dsm->options.flags & DSM_NO_KEY, .poll_us = dsm->options.poll_us, .clock = dsm->clock,
 			.progress = dsm->attached_once ? NULL : dsm->options.progress,
 			.progress_context = dsm->options.progress_context };
-		rc = ops->connect(&dsm->uri, &as, now < deadline ? (uint32_t)((deadline - now) / 1000000u) : 0,
-			&link->conn);
+		rc = connect_to(dsm, &as, deadline, link);
 	}
 	if (rc == 0 && dsm->fault)
 		rc = transport_faulty(dsm->fault, &link->ops, &link->conn);

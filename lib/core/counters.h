@@ -49,7 +49,10 @@
 	X(UDP_FOREIGN, "udp_foreign", "datagrams at the udp port that are none of dsm's") \
 	X(ADC_OVERRUNS, "adc_overruns", "times that an ADC board told of lost samples") \
 	X(ADC_LINK_LOSSES, "adc_link_losses", "times that an ADC board's network was away") \
-	X(UDP_UPDATES, "udp_updates", "groups sent to udp clients that have subscribed")
+	X(UDP_UPDATES, "udp_updates", "groups sent to udp clients that have subscribed") \
+	X(REFUSED_RATE, "refused_rate", "rdma: connections refused: too many within a tick, of one host or of all") \
+	X(REFUSED_TOKEN, "refused_token", "rdma: read or write pairs refused: no such session, or not its token") \
+	X(REFUSED_PAIR, "refused_pair", "rdma: read or write pairs refused: there already, or without the role")
 
 #define COUNTER_ENUM(id, name, what) COUNTER_##id,
 enum counter { COUNTER_LIST(COUNTER_ENUM) COUNTER_COUNT };

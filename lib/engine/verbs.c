@@ -12,8 +12,8 @@
 #include "core/error.h"
 #include "core/uri.h"
 
-#define EVENTS_A_TURN 64
-#define BACKLOG 64
+#define EVENTS_A_TURN 16    /* then others have their turn */
+#define BACKLOG 256         /* what is beyond is refused by the kernel, without a word */
 #define RETRY_NS UINT64_C(1000000000)
 #define HALF_OPEN_MAX 64u   /* connected, but no HELLO yet; and no more than half of all places */
 #define GOODBYE_MS 50
@@ -190,6 +190,18 @@ static bool too_many(struct dsm_engine *e)
 	return true;
 }
 
+/* The address is what the peer's packets say: the limit for all holds whatever they say. */
+static bool too_fast(struct dsm_engine *e, struct rdma_cm_id *id)
+{
+	uint8_t host[SOURCE_BYTES];
+	sources_host(rdma_get_peer_addr(id), host);
+	if (sources_take(&e->verbs->opens, host, VERBS_OPENS_MAX, VERBS_OPENS_SOURCE))
+		return false;
+	region_count(e->region, COUNTER_REFUSED_RATE, 1);
+	dsm__fail(-EAGAIN, "too many connect at once; try again in a moment");
+	return true;
+}
+
 static int answer(struct dsm_engine *e, const struct rdma_cm_event *event)
 {
 	const struct rdma_conn_param *asked = &event->param.conn;
@@ -209,6 +221,8 @@ static int answer(struct dsm_engine *e, const struct rdma_cm_event *event)
 		return -EBUSY;
 	const struct key *key;
 	rc = verbs_find_key(e, event->id, &request, &key);
+	if (rc == 0 && too_fast(e, event->id))
+		return -EAGAIN;
 	return rc ? rc : remote_open(e, event->id, asked, &request, key);
 }
 
@@ -321,6 +335,7 @@ void verbs_tick(struct dsm_engine *e, uint64_t now)
 	struct verbs *v = e->verbs;
 	if (!v)
 		return;
+	sources_forget(&v->opens);
 	if (now) /* 0: the engine is ending */
 		keep_listening(e, now);
 	for (struct remote *r = v->lingering, *next; r; r = next) {

@@ -11,13 +11,20 @@
 
 #include "engine/engine.h"
 #include "engine/keys.h"
+#include "engine/sources.h"
 #include "rdma/device.h"
 #include "rdma/endpoint.h"
 #include "rdma/rc.h"
 #include "wire/verbs_auth.h"
 
 #define VERBS_LINGER_NS (500 * UINT64_C(1000000)) /* for a last message to be acknowledged */
-#define VERBS_ACCUSE_NS (1000 * UINT64_C(1000000)) /* between two lines about violations */
+#define VERBS_ACCUSE_NS (1000 * UINT64_C(1000000)) /* within this the log names so many violations, */
+#define VERBS_ACCUSE_MAX 8u
+#define VERBS_ACCUSE_SOURCE 4u /* and so many of one host */
+/* New control pairs a tick, and of them one host: each costs a queue pair and registered memory, under
+ * the engine's lock. Who gets none comes again. */
+#define VERBS_OPENS_MAX 8u
+#define VERBS_OPENS_SOURCE 4u
 #define VERBS_FRESH_BYTES ((uint64_t)16 << 20) /* registered in one go: some ms */
 #define VERBS_HANDSHAKE_NS (5 * UINT64_C(1000000000)) /* from REQ to AUTH3 */
 #define VERBS_LINGERING_MAX 64u
@@ -67,6 +74,7 @@ struct remote {
 	bool violated;              /* reached where it may not */
 	uint64_t probed_ns, taken_ns, ticked_ns, linger_until_ns;
 	char address[64];
+	uint8_t host[SOURCE_BYTES];
 	struct remote *next_lingering;
 };
 
@@ -80,7 +88,9 @@ struct verbs {
 	struct remote *lingering;
 	uint32_t lingering_count;
 	uint64_t try_ns;            /* of the next try to listen */
-	uint64_t accused_ns;        /* of the last line about a violation */
+	struct sources opens;       /* in this tick */
+	struct sources accused;     /* lines about violations since accused_ns */
+	uint64_t accused_ns;
 	int timer_fd;               /* of who waits; -1 until somebody does */
 	uint32_t armed;
 	uint64_t refused_ns;        /* of the last line about a refused key */

@@ -61,14 +61,19 @@ static bool has_violated(const struct remote *r)
 	return !r->device->gone && (r->violated || r->ep.refused);
 }
 
+/* The counter has them all; one host that goes on and on must not keep the others out of the log. */
 static int violation(struct remote *r)
 {
 	struct dsm_engine *e = r->session.engine;
+	struct verbs *v = e->verbs;
 	uint64_t now = clock_now(e->clock);
 	region_count(e->region, COUNTER_PROTECTION_ERRORS, 1);
-	if (now - e->verbs->accused_ns > VERBS_ACCUSE_NS) /* the counter has them all */
+	if (now - v->accused_ns > VERBS_ACCUSE_NS) {
+		sources_forget(&v->accused);
+		v->accused_ns = now;
+	}
+	if (sources_take(&v->accused, r->host, VERBS_ACCUSE_MAX, VERBS_ACCUSE_SOURCE))
 		engine_log(e, "rdma: client %s (%s) was cut off: it reached where it may not", r->address, r->session.program);
-	e->verbs->accused_ns = now;
 	return -EACCES;
 }
 
@@ -331,6 +336,7 @@ int remote_open(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_c
 	id->context = p;
 	d->remotes++;
 	verbs_peer(id, r->address, sizeof(r->address));
+	sources_host(rdma_get_peer_addr(id), r->host);
 	r->probed_ns = r->taken_ns = r->ticked_ns = clock_now(e->clock);
 	server_add(e, &r->session);
 	return 0;
@@ -348,23 +354,39 @@ static struct remote *find(struct dsm_engine *e, const struct verbs_request *req
 	return NULL;
 }
 
+/* Whose pair it is to be, or why not, counted by cause. */
+static int may_join(struct dsm_engine *e, struct rdma_cm_id *id, uint32_t qp_num,
+	const struct verbs_request *request, struct remote **out)
+{
+	struct remote *r = find(e, request, qp_num);
+	if (!r || r->device->verbs != id->verbs) {
+		region_count(e->region, COUNTER_REFUSED_TOKEN, 1);
+		return dsm__fail(-EACCES, "rdma: no such session, or not its token");
+	}
+	bool there = pair_of(r, request->kind)->qp;
+	if (there || (request->kind == VERBS_WRITE && !r->own)) {
+		region_count(e->region, COUNTER_REFUSED_PAIR, 1);
+		return there ? dsm__fail(-EBUSY, "rdma: the session has such a connection already") :
+			dsm__fail(-EOWNERDEAD, "rdma: the session holds no role any more");
+	}
+	*out = r;
+	return 0;
+}
+
 int remote_join(struct dsm_engine *e, struct rdma_cm_id *id, const struct rdma_conn_param *asked,
 	const struct verbs_request *request)
 {
-	struct remote *r = find(e, request, asked->qp_num);
+	struct remote *r = NULL;
 	bool write = request->kind == VERBS_WRITE;
-	if (!r || r->device->verbs != id->verbs)
-		return dsm__fail(-EACCES, "rdma: no such session, or not its token");
+	int rc = may_join(e, id, asked->qp_num, request, &r);
+	if (rc)
+		return rc;
 	struct pair *p = pair_of(r, request->kind);
-	if (p->qp)
-		return dsm__fail(-EBUSY, "rdma: the session has such a connection already");
-	if (write && !r->own)
-		return dsm__fail(-EOWNERDEAD, "rdma: the session holds no role any more");
 	struct rc_shape shape = { write ? r->own_pd : r->device->pd, r->ep.cq, r->ep.cq, 1, 1,
 		write ? IBV_ACCESS_REMOTE_WRITE : IBV_ACCESS_REMOTE_READ, 0 };
 	struct verbs_reply reply = { .kind = request->kind };
 	struct ibv_recv_wr recv = { .wr_id = request->kind }, *bad;
-	int rc = rc_make(id, &shape, &p->qp);
+	rc = rc_make(id, &shape, &p->qp);
 	if (rc == 0 && ibv_post_recv(p->qp, &recv, &bad))
 		rc = dsm__fail(-EIO, "rdma: cannot prepare a connection");
 	if (rc == 0)

@@ -70,7 +70,8 @@ struct transport_ops {
 
 	/* -- connection: slow, or the owner before the handle is shared -- */
 	/* One try to reach the engine's control channel; blocks at most timeout_ms. -ENOENT,
-	 * -ECONNREFUSED nobody there; -EACCES; *out untouched on failure. */
+	 * -ECONNREFUSED nobody there; -EACCES; -EAGAIN it is there, but not at this moment; *out untouched
+	 * on failure. */
 	int (*connect)(const struct uri *uri, const struct transport_identity *as, uint32_t timeout_ms,
 		struct transport_conn **out);
 	/* Frees everything, also half-built. No memory of the connection is valid afterwards. */

@@ -5,9 +5,11 @@
  * is the device. Usage: hostile ADDRESS, on a machine with an RDMA device (script/guest).
  */
 #include "hostile.h"
+#include "engine/engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -47,10 +49,36 @@ bool check(bool good, const char *format, ...)
 
 /* ---- the engine and the honest ---- */
 
+/* What the engine has said, the last lines of it; it comes from the engine's thread. */
+static char said[256][200];
+static unsigned said_count;
+static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static void take_line(const char *text, void *context)
 {
 	(void)context;
 	printf("engine: %s\n", text);
+	pthread_mutex_lock(&said_lock);
+	snprintf(said[said_count++ % 256], sizeof(said[0]), "%s", text);
+	pthread_mutex_unlock(&said_lock);
+}
+
+static bool has_said(const char *part)
+{
+	bool there = false;
+	pthread_mutex_lock(&said_lock);
+	for (unsigned i = 0; i < 256; i++)
+		there |= strstr(said[i], part) != NULL;
+	pthread_mutex_unlock(&said_lock);
+	return there;
+}
+
+bool logs(const char *part)
+{
+	for (uint64_t end = now_ms() + 5000; now_ms() < end; usleep(20000))
+		if (has_said(part))
+			return true;
+	return false;
 }
 
 static int make_table(struct dsm_table **out)
@@ -155,6 +183,11 @@ uint64_t counter(const char *name)
 	return w.value;
 }
 
+uint64_t engine_ticks(void)
+{
+	return atomic_load(&engine->region->header->heartbeat);
+}
+
 bool counts(const char *name, uint64_t more_than)
 {
 	for (uint64_t end = now_ms() + 5000; now_ms() < end; usleep(20000))
@@ -215,6 +248,7 @@ int main(int argc, char **argv)
 		fake_engines();
 		reach_attacks();
 		crowd_attacks();
+		flood_attacks();
 		watch_end();
 		check(counter("network_errors") == 0, "the engine met %llu errors of the device",
 			(unsigned long long)counter("network_errors"));

@@ -44,7 +44,8 @@ struct raw {
 };
 
 /* All are bounded by a few seconds; negative errno as the library's. */
-/* Connects the control pair and says which key it has (NULL: none); no handshake. */
+/* Connects the control pair and says which key it has (NULL: none); no handshake. An engine that has too
+ * many at once is asked again. */
 int raw_dial(struct raw *r, const struct raw_key *key);
 /* The next whole message as it came; its bytes. -ETIMEDOUT, -ECONNRESET. */
 int raw_hear(struct raw *r, void *message, size_t room, unsigned ms);
@@ -86,14 +87,20 @@ bool greet(struct raw *r, const char *owner, uint32_t flags);
 bool greet_and_join(struct raw *r, const char *owner, uint32_t flags, enum verbs_kind kind);
 /* By the handle in the engine's process: now, not as of half a tick ago. */
 uint64_t counter(const char *name);
+/* The heartbeat: how many ticks the engine has done. */
+uint64_t engine_ticks(void);
 /* Does it get above that within 5 s? */
 bool counts(const char *name, uint64_t more_than);
+/* Does the engine log a line with that within 5 s, or has it lately? */
+bool logs(const char *part);
 /* The honest one reads what the engine writes now. */
 void all_is_well(const char *after);
 
 /* Somebody else, who reads all the time: are the values right, and how long does it take? */
 bool watch_begin(const char *uri);
 void watch_attacks(void);           /* until here it was calm */
+void watch_check(const char *after); /* so far */
+uint64_t watch_reads(void);
 void watch_end(void);
 extern _Atomic uint64_t written;    /* the newest value of gengine.v, before it is written */
 
@@ -102,6 +109,7 @@ void keys_attacks(void);            /* hostile_keys.c */
 void fake_engines(void);            /* hostile_fake.c */
 void reach_attacks(void);           /* hostile_reach.c */
 void crowd_attacks(void);           /* hostile_crowd.c */
+void flood_attacks(void);           /* hostile_flood.c */
 
 /* ---- counting ---- */
 bool check(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Crowds, floods, rubbish: what costs the engine time, memory or places. */
+/* Crowds and rubbish: what costs the engine time, memory or places. */
 #include "hostile.h"
 
 #include <errno.h>
@@ -157,36 +157,6 @@ static void junk(void)
 	all_is_well("junk in private data");
 }
 
-#define FLOOD 40
-
-/* Connections asked for with keys that are none, and with a right one but given up at once. */
-static void flood(void)
-{
-	unsigned char good[VERBS_REQUEST_BYTES];
-	struct raw_key wrong = *key_for("");
-	struct verbs_request q = { .kind = VERBS_CONTROL, .credits = ENDPOINT_RECVS };
-	uint64_t before = counter("refused_key"), sessions = 0;
-	unsigned refused = 0;
-	memcpy(q.key_id, wrong.id, KEY_ID_BYTES);
-	verbs_put_request(good, &q);
-	wrong.id[3] ^= 8;
-	for (unsigned i = 0; i < FLOOD; i++) {
-		refused += raw_dial(&raw, &wrong) == -EACCES;
-		raw_close(&raw);
-		raw_ask(&raw, good, sizeof(good));
-		raw_close(&raw);
-	}
-	check(refused == FLOOD, "of %u wrong keys %u were refused", FLOOD, refused);
-	check(counts("refused_key", before + FLOOD - 1), "a flood of wrong keys was not counted");
-	all_is_well("a flood of connections");
-	for (uint64_t end = now_ms() + 10000; now_ms() < end && (sessions = counter("sessions")) > 3; usleep(50000))
-		; /* the writer, the honest one and the watching one are there */
-	check(sessions == 3, "%llu sessions are left of a flood", (unsigned long long)sessions);
-	bool in = greet(&raw, "", 0);
-	check(in, "no place after a flood");
-	raw_close(&raw);
-}
-
 /* One message in frames that never ends, and one that is cut short and yet sealed. */
 static void sizes(void)
 {
@@ -300,5 +270,4 @@ void crowd_attacks(void)
 	never_reaps();
 	never_rearms();
 	crowd();
-	flood();
 }

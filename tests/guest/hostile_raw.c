@@ -26,7 +26,7 @@ static void take_other(void *context, const struct ibv_wc *wc)
 	r->has_wc = true;
 }
 
-int raw_dial(struct raw *r, const struct raw_key *key)
+static int dial_once(struct raw *r, const struct raw_key *key)
 {
 	uint32_t reads;
 	memset(r, 0, sizeof(*r));
@@ -53,6 +53,14 @@ int raw_dial(struct raw *r, const struct raw_key *key)
 	if (rc == 0)
 		rc = rc_connect(r->id, r->qp, &r->request, LIMIT_MS, &r->reply, &reads);
 	return rc ? rc : endpoint_start(&r->ep, r->reply.credits);
+}
+
+int raw_dial(struct raw *r, const struct raw_key *key)
+{
+	int rc;
+	for (uint64_t end = now_ms() + LIMIT_MS; (rc = dial_once(r, key)) == -EAGAIN && now_ms() < end; usleep(20000))
+		raw_close(r);
+	return rc;
 }
 
 int raw_hear(struct raw *r, void *message, size_t room, unsigned ms)

@@ -3,10 +3,21 @@
 #include "hostile.h"
 #include "engine/engine.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+static void join_refused(const char *what, enum verbs_kind kind, uint32_t session, const uint8_t *token,
+	int status, const char *name)
+{
+	uint64_t before = counter(name);
+	int rc = raw_join(&raw, kind, session, token);
+	check(rc == status, "%s was accepted: %d", what, rc);
+	check(counts(name, before) && counter(name) == before + 1, "%s was counted %lld times in %s", what,
+		(long long)(counter(name) - before), name);
+}
 
 static void joins(void)
 {
@@ -15,22 +26,19 @@ static void joins(void)
 		return;
 	memcpy(wrong, raw.keys.token, sizeof(wrong));
 	wrong[15] ^= 1;
-	check(raw_join(&raw, VERBS_READ, raw.welcome.session, wrong) == -EACCES, "a wrong token was accepted");
-	check(raw_join(&raw, VERBS_READ, other.welcome.session, raw.keys.token) == -EACCES,
-		"another's session was accepted");
-	check(raw_join(&raw, VERBS_READ, raw.welcome.session + 1000, raw.keys.token) == -EACCES,
-		"no session was accepted");
-	check(raw_join(&raw, VERBS_WRITE, raw.welcome.session, raw.keys.token) == -EOWNERDEAD,
-		"a write pair without a role was accepted");
+	join_refused("a wrong token", VERBS_READ, raw.welcome.session, wrong, -EACCES, "refused_token");
+	join_refused("another's session", VERBS_READ, other.welcome.session, raw.keys.token, -EACCES, "refused_token");
+	join_refused("no session", VERBS_READ, raw.welcome.session + 1000, raw.keys.token, -EACCES, "refused_token");
+	join_refused("a write pair without a role", VERBS_WRITE, raw.welcome.session, raw.keys.token, -EOWNERDEAD,
+		"refused_pair");
 	raw.proof_for = 1; /* as who has seen somebody else's on the wire */
-	check(raw_join(&raw, VERBS_READ, raw.welcome.session, raw.keys.token) == -EACCES,
-		"the proof of another queue pair was accepted");
+	join_refused("the proof of another queue pair", VERBS_READ, raw.welcome.session, raw.keys.token, -EACCES,
+		"refused_token");
 	raw.proof_for = 0;
 	check(raw_join(&raw, VERBS_READ, raw.welcome.session, raw.keys.token) == 0, "%s", dsm_error());
 	struct side first = raw.side[0];
 	raw.side[0] = (struct side){ 0 };
-	check(raw_join(&raw, VERBS_READ, raw.welcome.session, raw.keys.token) == -EBUSY,
-		"a second read pair was accepted");
+	join_refused("a second read pair", VERBS_READ, raw.welcome.session, raw.keys.token, -EBUSY, "refused_pair");
 	raw.side[0] = first;
 	raw_close(&raw);
 	raw_close(&other);
@@ -127,6 +135,32 @@ static void one_attack(const struct attack *a, const char *owner)
 	all_is_well(a->what);
 }
 
+/* Reaches where it may not; the log has to say who that was. */
+static void is_named(struct raw *r, const char *which)
+{
+	char name[96];
+	uint64_t cut = counter("protection_errors");
+	snprintf(name, sizeof(name), "client %s:%u (hostile) was cut off", host, ntohs(rdma_get_src_port(r->id)));
+	check(raw_work(r, VERBS_READ, IBV_WR_RDMA_WRITE, r->bank[0].addr + 128, r->bank[0].rkey, 8) != IBV_WC_SUCCESS,
+		"WRITE to a bank was not refused");
+	check(counts("protection_errors", cut), "the %s who violates was not counted", which);
+	check(logs(name), "the %s who violates is not in the log: %s", which, name);
+}
+
+/* One who goes on and on does not keep another out of the log. */
+static void accused(void)
+{
+	if (!greet_and_join(&raw, "", 0, VERBS_READ) || !greet_and_join(&other, "", 0, VERBS_READ))
+		return;
+	usleep(1200000);
+	is_named(&raw, "first");
+	usleep(400000);
+	is_named(&other, "second");
+	raw_close(&raw);
+	raw_close(&other);
+	all_is_well("two who are named");
+}
+
 static void roles(void)
 {
 	struct control_writer w;
@@ -210,6 +244,7 @@ void reach_attacks(void)
 	for (size_t i = 0; i < sizeof(owner_attacks) / sizeof(owner_attacks[0]); i++)
 		one_attack(&owner_attacks[i], "far");
 	rival_is_well();
+	accused();
 	roles();
 	fence();
 }

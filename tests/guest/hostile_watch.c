@@ -19,7 +19,7 @@ static struct dsm_cell cell;
 static pthread_t thread;
 static _Atomic bool ends, attacked;
 static uint32_t times_ns[2][READS_MAX];
-static uint32_t counted[2], wrong, failed_reads;
+static _Atomic uint32_t counted[2], wrong, failed_reads;
 
 static uint64_t now_ns(void)
 {
@@ -42,8 +42,11 @@ static void *watch(void *context)
 		/* never older than what was read, never what was not written */
 		wrong += rc == 0 && (s.value.u64 < last || s.value.u64 > atomic_load(&written));
 		last = rc ? last : s.value.u64;
-		if (counted[phase] < READS_MAX)
-			times_ns[phase][counted[phase]++] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+		uint32_t n = counted[phase];
+		if (n < READS_MAX) {
+			times_ns[phase][n] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+			counted[phase] = n + 1;
+		}
 		usleep(PACE_US);
 	}
 	return NULL;
@@ -81,6 +84,17 @@ static void say(unsigned phase, const char *name)
 			t[n / 2] / 1e3, t[n - 1 - n / 100] / 1e3, t[n - 1] / 1e6);
 }
 
+uint64_t watch_reads(void)
+{
+	return (uint64_t)counted[0] + counted[1];
+}
+
+void watch_check(const char *after)
+{
+	check(wrong == 0 && failed_reads == 0, "after %s: of another client's reads %u were wrong and %u failed", after,
+		wrong, failed_reads);
+}
+
 void watch_end(void)
 {
 	struct dsm_status status = { 0 };
@@ -89,8 +103,7 @@ void watch_end(void)
 	check(dsm_status(dsm, &status) == 0 && status.reattached == 0, "another client was cut off %llu times",
 		(unsigned long long)status.reattached);
 	dsm_detach(&dsm);
-	check(wrong == 0 && failed_reads == 0, "of another client's reads %u were wrong and %u failed", wrong,
-		failed_reads);
+	watch_check("all");
 	say(0, "calm");
 	say(1, "under attack");
 }
