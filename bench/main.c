@@ -97,6 +97,7 @@ static void all_rows(struct bench_list *list)
 	bench_rows_redis(list);
 	bench_rows_udp(list);
 	bench_rows_fanout(list);
+	bench_rows_adc(list);
 	bench_rows_observer(list);
 	bench_rows_handover(list);
 	bench_rows_scale(list);

@@ -128,6 +128,7 @@ void bench_rows_segment(struct bench_list *list);
 void bench_rows_redis(struct bench_list *list);
 void bench_rows_udp(struct bench_list *list);
 void bench_rows_fanout(struct bench_list *list);
+void bench_rows_adc(struct bench_list *list);
 void bench_rows_observer(struct bench_list *list);
 void bench_rows_handover(struct bench_list *list);
 void bench_rows_dsm(struct bench_list *list);
