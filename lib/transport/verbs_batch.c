@@ -271,9 +271,12 @@ const unsigned char *verbs_ahead_slot(struct transport_conn *conn, uint32_t grou
 	struct slot_meta *meta)
 {
 	const struct asked *a = take(conn, TRANSPORT_BATCHES, group);
-	/* that very step: nothing older or newer can be meant, whatever the pulse says */
-	return a && a->guess && verbs_slot_holds(conn, group, a->line + DSM_LINE, a->guess, meta) &&
-		meta->step == step ? a->line + DSM_LINE : NULL;
+	if (!a || !a->guess || !verbs_slot_holds(conn, group, a->line + DSM_LINE, a->guess, meta))
+		return NULL;
+	/* That very step: nothing older or newer can be meant, whatever the pulse says. Of this grant: an heir
+	 * uses the number of a step again that its predecessor's death cut off. */
+	return meta->step == step && meta->epoch == conn->banks[conn->view->groups[group].owner].epoch ?
+		a->line + DSM_LINE : NULL;
 }
 
 int verbs_batch_take(struct transport_conn *conn, uint32_t place, uint32_t group, uint64_t *to,

@@ -315,6 +315,32 @@ Test(verbs_errors, what_a_batch_brings_is_judged)
 	provider_free(p);
 }
 
+/* The slot that a step is expected in counts only if it is of that very step, and of the grant that the bank is
+ * mapped for: an heir uses the number of a cut-off step again. */
+Test(verbs_errors, a_step_that_was_asked_for_ahead)
+{
+	struct provider *p = provider_new();
+	uint64_t payload[PROVIDER_PAYLOAD / 8];
+	struct slot_meta meta;
+	with_batches(p);
+	provider_commit(p, 5, 5);
+	cr_assert_eq(verbs_read_step(p->conn, 0, 5, payload, &meta), 0);
+	p->conn->small = PROVIDER_SLOT; /* from now on a ring is not read whole */
+	for (uint64_t step = 6; step < 9; step++) {
+		provider_commit(p, 6, 6);
+		p->conn->steps[0] = step;
+		p->conn->banks[0].epoch = 1;
+		verbs_ahead(p->conn, two, 2);
+		cr_assert(verbs_enter(p->conn));
+		const unsigned char *slot = verbs_ahead_slot(p->conn, 0, step, &meta);
+		cr_assert_eq(slot != NULL, step == 6);
+		p->conn->banks[0].epoch = 2;
+		cr_assert_null(verbs_ahead_slot(p->conn, 0, step, &meta), "of the grant before");
+		verbs_leave(p->conn);
+	}
+	provider_free(p);
+}
+
 /* Without the memory for it everything is read by itself. */
 Test(verbs_errors, no_memory_for_batches)
 {
