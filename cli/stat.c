@@ -72,6 +72,7 @@ static int print_handle_counters(struct counters *counters)
 		{ "commits", "commits", stats.commits },
 		{ "wakes", "commits that woke a waiter", stats.wakes },
 		{ "waits", "sleeps for a commit", stats.waits },
+		{ "told", "times that the engine said there is one", stats.told },
 		{ "requests", "requests and adds sent", stats.requests },
 		{ "reattaches", "times the engine was found again", stats.reattaches },
 		{ "events_dropped", "events nobody took", stats.events_dropped },

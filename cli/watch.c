@@ -6,6 +6,7 @@
  */
 #include "values.h"
 
+#include <dsm/batch.h>
 #include <dsm/subscribe.h>
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #define NS_PER_MS 1000000u
 /* Longest sleep for a commit in one piece; signals, staleness and events are looked at then. */
 #define SLICE_MS 100
-/* The library waits for one group only; several are looked at in turn this often. */
+/* The library waits for DSM_WAIT_GROUPS groups; more are looked at in turn this often. */
 #define POLL_MS 10
 /* How often staleness is looked at: no commit tells of it. */
 #define REFRESH_MS 250
@@ -142,11 +143,27 @@ static bool has_news(struct watching *watching, size_t g)
 		info.seq != dsm_cursor_seq(picked->cursor);
 }
 
-static int wait_for_one(struct watching *watching)
+static bool can_wait(const struct watching *watching)
 {
-	struct picked *picked = &watching->sel.groups[0];
-	int error = dsm_wait(watching->cli->dsm, picked->group, dsm_cursor_seq(picked->cursor),
-		cli_remaining_ms(watching->cli, SLICE_MS), picked->frame);
+	const struct selection *sel = &watching->sel;
+
+	/* rows per look, which are few only if looks are */
+	return sel->n_groups == 1 || (sel->n_groups <= DSM_WAIT_GROUPS && sel->n <= ROW_PER_COMMIT_MAX);
+}
+
+/* For a commit to any of the groups. */
+static int wait_for_news(struct watching *watching)
+{
+	struct dsm_group groups[DSM_WAIT_GROUPS];
+	uint64_t since[DSM_WAIT_GROUPS], changed;
+	uint32_t n = 0;
+
+	for (; n < watching->sel.n_groups; n++) {
+		groups[n] = watching->sel.groups[n].group;
+		since[n] = dsm_cursor_seq(watching->sel.groups[n].cursor);
+	}
+	int error = dsm_wait_any(watching->cli->dsm, groups, since, n, cli_remaining_ms(watching->cli, SLICE_MS),
+		&changed);
 
 	return error == -ETIMEDOUT || error == -EAGAIN || error == -EINTR ? 0 : error;
 }
@@ -183,13 +200,13 @@ static int follow(struct watching *watching)
 	while (may_go_on(watching)) {
 		report_events(cli);
 		report_losses(watching, false);
-		bool lost = watching->sel.n_groups == 1 && (error = wait_for_one(watching)) == -ENOTCONN;
+		bool lost = can_wait(watching) && (error = wait_for_news(watching)) == -ENOTCONN;
 		if (!error || lost)
 			error = look_around(watching, &pause_ms);
 		if (error && error != -ENOTCONN)
 			return error;
-		if (watching->sel.n_groups == 1 && !lost && !error)
-			pause_ms = 0; /* it has slept in wait_for_one() */
+		if (can_wait(watching) && !lost && !error)
+			pause_ms = 0; /* it has slept in wait_for_news() */
 		else if (lost || error)
 			pause_ms = SLICE_MS; /* it comes back by itself; the events say so */
 		cli_sleep_until(cli, now_ns() + (uint64_t)pause_ms * NS_PER_MS);

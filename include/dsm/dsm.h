@@ -294,9 +294,9 @@ DSM_EXPORT int dsm_frame_read(const struct dsm_frame *frame, struct dsm_cell cel
 	struct dsm_sample *out);
 
 /** Sleep until the group has a commit with seq > since_seq, then copy the newest into
- *  `frame`. timeout_ms: total, < 0: no limit; 0: do not sleep. Costs the writer a wake-up call only
- *  while somebody waits. -ETIMEDOUT; -ENOTCONN the engine was lost; -ECANCELED the table was
- *  replaced while waiting. */
+ *  `frame`; for several groups dsm_wait_any(). timeout_ms: total, < 0: no limit; 0: look once.
+ *  Costs the writer a wake-up call only while somebody waits. -ETIMEDOUT; -ENOTCONN the engine
+ *  was lost; -ECANCELED the table was replaced while waiting. */
 DSM_EXPORT int dsm_wait(struct dsm *dsm, struct dsm_group group, uint64_t since_seq,
 	int timeout_ms, struct dsm_frame *frame);
 
@@ -438,6 +438,7 @@ DSM_EXPORT int dsm_status(struct dsm *dsm, struct dsm_status *out);
 struct dsm_stats {
 	uint64_t reads, retries, torn, commits;
 	uint64_t wakes; /**< system calls that commits made to wake waiters of this machine's memory */
+	uint64_t told;  /**< answers of the engine to who waits for a commit: rdma://, udp:// */
 	uint64_t waits, requests, reattaches, events_dropped;
 };
 DSM_EXPORT int dsm_stats(struct dsm *dsm, struct dsm_stats *out);
@@ -455,9 +456,10 @@ struct dsm_client_info {
 DSM_EXPORT int dsm_foreach_client(struct dsm *dsm, int timeout_ms,
 	int (*fn)(const struct dsm_client_info *info, void *context), void *context);
 
-/** For DSM_MANUAL: a descriptor for poll(POLLIN), and what to do when it is ready or at
- *  least every dsm_region_info.tick_ms. Without DSM_MANUAL: -EINVAL. dsm_fd() returns the
- *  descriptor. dsm_dispatch() does not block. */
+/** For DSM_MANUAL: a descriptor for poll(POLLIN), which dsm_fd() returns, and what to do when it is ready or
+ *  at least every dsm_region_info.tick_ms. Without DSM_MANUAL: -EINVAL. dsm_dispatch() does not block. For
+ *  commits: after it, dsm_wait() or dsm_wait_any() with timeout 0; one that finds nothing has asked the engine,
+ *  whose answer makes the descriptor readable (rdma://, udp://). Over shm:// the tick finds them, each 20 ms. */
 DSM_EXPORT int dsm_fd(struct dsm *dsm);
 DSM_EXPORT int dsm_dispatch(struct dsm *dsm);
 

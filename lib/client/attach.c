@@ -172,6 +172,8 @@ static int adopt_link(struct dsm *dsm)
 		dsm->first_id += UINT64_C(1) << 32;
 	if (old && old->ops->wakes)
 		dsm->stats.wakes += old->ops->wakes(old->conn);
+	if (old && old->ops->told)
+		dsm->stats.told += old->ops->told(old->conn);
 	dsm->borrowing = dsm->loaned = false;
 	rc = write_adopt(dsm, old, same_layout);
 	link_close(&old);

@@ -261,6 +261,11 @@ void thread_poke(void);
 /* Once round: re-attach, messages, liveness. */
 void thread_pass(struct dsm *dsm);
 
+/* ---- wait_any.c ---- */
+/* Sleeps until newest() of a group has passed its `since`; *changed: bit a group, not 0. Looks once whatever
+ * the deadline. -ETIMEDOUT, -ENOTCONN, -ECANCELED another table. */
+int wait_newer(struct dsm *dsm, const struct transport_watch *watch, uint64_t deadline, uint64_t *changed);
+
 /* ---- manual.c ---- */
 int manual_begin(struct dsm *dsm);
 void manual_end(struct dsm *dsm);

@@ -13,16 +13,29 @@
 
 #ifdef __linux__
 
+/* Each names itself, so that a test sees which one it was. */
+static int poll_fd(const struct dsm *dsm, int what, int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+	return epoll_ctl(dsm->manual_fd, what, fd, &e);
+}
+
+/* Also where the handle's own operations are told of commits. */
+static int poll_link(const struct dsm *dsm, int what, const struct link *link)
+{
+	int rc = poll_fd(dsm, what, link->ops->fd(link->conn));
+	return rc == 0 && link->ops->data_fd ? poll_fd(dsm, what, link->ops->data_fd(link->conn)) : rc;
+}
+
 int manual_begin(struct dsm *dsm)
 {
 	struct itimerspec every = { { 0, TICK_NS }, { 0, TICK_NS } };
-	struct epoll_event e = { .events = EPOLLIN };
 	dsm->manual_fd = epoll_create1(EPOLL_CLOEXEC);
 	dsm->manual_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (dsm->manual_fd < 0 || dsm->manual_timer < 0 ||
 	    timerfd_settime(dsm->manual_timer, 0, &every, NULL) ||
-	    epoll_ctl(dsm->manual_fd, EPOLL_CTL_ADD, dsm->manual_timer, &e) ||
-	    epoll_ctl(dsm->manual_fd, EPOLL_CTL_ADD, dsm->ops->fd(dsm->conn), &e))
+	    poll_fd(dsm, EPOLL_CTL_ADD, dsm->manual_timer) ||
+	    poll_link(dsm, EPOLL_CTL_ADD, dsm->link))
 		return dsm__fail(-errno, "cannot make a descriptor to poll: %s", port_strerror(errno));
 	return 0;
 }
@@ -44,12 +57,11 @@ static int take_tick(struct dsm *dsm)
 
 static void watch_link(struct dsm *dsm, bool again)
 {
-	struct epoll_event e = { .events = EPOLLIN };
 	struct link *link = slow_link(dsm);
 	if (dsm->lost) /* its end stays readable: poll() would return at once, for ever */
-		epoll_ctl(dsm->manual_fd, EPOLL_CTL_DEL, link->ops->fd(link->conn), NULL);
+		poll_link(dsm, EPOLL_CTL_DEL, link);
 	if (again)
-		epoll_ctl(dsm->manual_fd, EPOLL_CTL_ADD, link->ops->fd(link->conn), &e);
+		poll_link(dsm, EPOLL_CTL_ADD, link);
 }
 
 static int descriptor(const struct dsm *dsm)
@@ -113,5 +125,8 @@ int dsm_dispatch(struct dsm *dsm)
 	uint64_t before = dsm->reattached;
 	thread_pass(dsm);
 	watch_link(dsm, dsm->reattached != before);
+	/* this is the handle's thread: what its own operations are told is taken in as well */
+	if (dsm->ops->listen)
+		dsm->ops->listen(dsm->conn, &dsm->wake, atomic_load_explicit(&dsm->wake, memory_order_relaxed), 0);
 	return 0;
 }

@@ -53,6 +53,8 @@ int dsm_stats(struct dsm *dsm, struct dsm_stats *out)
 	*out = dsm->stats;
 	if (dsm->ops->wakes)
 		out->wakes += dsm->ops->wakes(dsm->conn);
+	if (dsm->ops->told)
+		out->told += dsm->ops->told(dsm->conn);
 	pthread_mutex_lock(&dsm->lock);
 	out->reattaches = dsm->reattached;
 	out->events_dropped = dsm->events_dropped;

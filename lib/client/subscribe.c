@@ -101,7 +101,8 @@ int subscription_follow(struct dsm_subscription *s)
 		s->of[i].state.base = s->of[i].state.sent = s->of[i].state.has_values = false;
 	s->generation = dsm->link->welcome.generation;
 	s->pushed = dsm->ops->subscribe != NULL;
-	s->near = s->n == 1 || dsm->ops->near;
+	/* an engine over udp that does not send is an older one, which knows of one group only */
+	s->near = s->n == 1 || (s->n <= TRANSPORT_WATCH && !dsm->ops->subscribe) || dsm->ops->near;
 	for (uint32_t i = 0; i < s->n; i++)
 		s->of[i].looked = false;
 	rc = s->pushed ? ask(s) : 0;

@@ -25,7 +25,7 @@ struct dsm_subscription {
 	uint32_t links;             /* the link that all this is of; 0 = none yet */
 	uint64_t first_id, generation;
 	bool pushed;                /* the engine sends; else the filter is here */
-	bool near;                  /* here: the newest seq is known without a read */
+	bool near;                  /* here: the newest seq is known without a read, or waited for */
 	uint32_t n, next;           /* next: whose turn it is */
 	struct followed *of;
 	struct transport_wish *wish;

@@ -8,7 +8,7 @@
 #include "port/port.h"
 
 #define SLICE_NS UINT64_C(50000000)     /* then a look at what no commit tells: owners, the engine */
-#define LOOK_NS UINT64_C(1000000)       /* several groups: commits are looked for */
+#define LOOK_NS UINT64_C(1000000)       /* more groups than can be waited for: commits are looked for */
 #define READ_NS UINT64_C(10000000)      /* and where that is a read */
 
 /* What cannot be had just now may be had later. */
@@ -161,25 +161,48 @@ static int look(struct dsm_subscription *s, uint64_t now, uint64_t *when, const 
 	return 0;
 }
 
+/* What only a commit can end; n is 0 if time will. False: not all have been read, or there are too many. */
+static bool awaited(const struct dsm_subscription *s, uint32_t *group, uint64_t *since, struct transport_watch *watch)
+{
+	*watch = (struct transport_watch){ 0, group, since };
+	if (!s->near || s->n > TRANSPORT_WATCH)
+		return false;
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct filter_state *state = &s->of[i].state;
+		const struct filter_rule *rule = &s->wish[i].rule;
+		uint64_t newest = s->dsm->ops->newest(s->dsm->conn, s->wish[i].group);
+		if (!s->of[i].looked || !state->base) {
+			watch->n = 0;
+			return false;
+		}
+		if (filter_when(rule, state, newest) != UINT64_MAX)
+			continue; /* its time will come */
+		uint64_t after = state->seq + rule->every_nth - 1;
+		group[watch->n] = s->wish[i].group;
+		since[watch->n++] = after > state->weighed ? after : state->weighed;
+	}
+	return true;
+}
+
 static void rest(struct dsm_subscription *s, uint32_t woken, uint64_t now, uint64_t when, uint64_t deadline)
 {
 	struct dsm *dsm = s->dsm;
-	const struct followed *f = &s->of[0];
+	uint32_t group[TRANSPORT_WATCH];
+	uint64_t since[TRANSPORT_WATCH];
+	struct transport_watch watch = { 0 };
 	uint64_t until = when < deadline ? when : deadline;
 	uint64_t ns = until <= now ? 1 : until - now < SLICE_NS ? until - now : SLICE_NS;
 	bool lost = atomic_load_explicit(&dsm->attention, memory_order_acquire) & ATTEND_LOST;
 	if (dsm->options.flags & DSM_MANUAL && ns > 5 * LOOK_NS)
 		ns = 5 * LOOK_NS; /* nobody else runs the slow path */
 	dsm->stats.waits++;
-	if (s->pushed) {
+	bool known = !s->pushed && !lost && awaited(s, group, since, &watch);
+	if (s->pushed)
 		dsm->ops->listen(dsm->conn, &dsm->wake, woken, ns);
-	} else if (!lost && s->n == 1 && when == UINT64_MAX && f->looked && f->state.base) {
-		uint64_t since = f->state.seq + s->wish[0].rule.every_nth - 1;
-		dsm->ops->wait(dsm->conn, s->wish[0].group, since > f->state.weighed ? since : f->state.weighed,
-			&dsm->wake, woken, ns);
-	} else {
-		port_word_wait(&dsm->wake, woken, !lost && s->near && ns > LOOK_NS ? LOOK_NS : ns);
-	}
+	else if (watch.n)
+		dsm->ops->wait(dsm->conn, &watch, &dsm->wake, woken, ns);
+	else
+		port_word_wait(&dsm->wake, woken, !known && !lost && s->near && ns > LOOK_NS ? LOOK_NS : ns);
 }
 
 static int prepare(struct dsm_subscription *s)

@@ -5,47 +5,8 @@
 
 #include "client/handle.h"
 
-/* A wake-up lost to somebody's damaged waiter count costs this much, never a value. */
-#define BACKSTOP_NS UINT64_C(1000000000)
 /* Torn attempts at one slot before a cursor believes that its commit is gone. */
 #define PATIENCE 32u
-
-static int wait_ended(struct dsm *dsm, uint32_t tag)
-{
-	uint32_t attention = atomic_load_explicit(&dsm->attention, memory_order_acquire);
-	if (attention & ATTEND_LOST)
-		return dsm__fail(-ENOTCONN, "the engine was lost while waiting");
-	int rc = handle_check(dsm);
-	if (rc == 0 && handle_tag(dsm) != tag)
-		rc = dsm__fail(-ECANCELED, "the table was replaced while waiting: look names up again");
-	return rc;
-}
-
-static int wait_for(struct dsm *dsm, uint32_t group, uint64_t since, uint64_t deadline)
-{
-	uint32_t tag = handle_tag(dsm);
-	for (;;) {
-		uint32_t woken = atomic_load_explicit(&dsm->wake, memory_order_seq_cst);
-		if (dsm->ops->newest(dsm->conn, group) > since)
-			return 0;
-		int rc = wait_ended(dsm, tag);
-		if (rc)
-			return rc;
-		uint64_t now = clock_now(dsm->clock);
-		if (now >= deadline)
-			return dsm__fail(-ETIMEDOUT, "%s: no new commit in time",
-				view_text(&dsm->link->view, dsm->link->view.groups[group].name));
-		uint64_t ns = deadline - now < BACKSTOP_NS ? deadline - now : BACKSTOP_NS;
-		if (dsm->options.flags & DSM_MANUAL) {
-			rc = dsm_dispatch(dsm);
-			if (rc)
-				return rc;
-			ns = ns < 5000000 ? ns : 5000000; /* nobody else runs the slow path */
-		}
-		dsm->stats.waits++;
-		dsm->ops->wait(dsm->conn, group, since, &dsm->wake, woken, ns);
-	}
-}
 
 int dsm_wait(struct dsm *dsm, struct dsm_group group, uint64_t since_seq, int timeout_ms,
 	struct dsm_frame *frame)
@@ -54,9 +15,10 @@ int dsm_wait(struct dsm *dsm, struct dsm_group group, uint64_t since_seq, int ti
 	int rc = handle_check(dsm);
 	if (rc || (rc = handle_group(dsm, group, &index)) != 0 || (rc = frame_check(frame, group)) != 0)
 		return rc;
-	uint64_t deadline = deadline_after(dsm, timeout_ms);
+	uint64_t deadline = deadline_after(dsm, timeout_ms), changed;
+	struct transport_watch watch = { 1, &index, &since_seq };
 	for (;;) {
-		rc = wait_for(dsm, index, since_seq, deadline);
+		rc = wait_newer(dsm, &watch, deadline, &changed);
 		if (rc == 0)
 			rc = read_group(dsm, index, frame, deadline);
 		/* a pulse is a hint: what verified may be older still */

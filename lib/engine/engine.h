@@ -80,9 +80,9 @@ struct session_ops {
 	/* 0, or -EACCES: does the client's key let it do that (enum key_role; the owner's name or NULL)?
 	 * NULL = keys have no say. */
 	int (*allows)(const struct session *s, unsigned what, const char *owner);
-	/* Say once, by EVENT CONTROL_NEWER, when this group has a commit after `since`; one at a time, a
-	 * later one takes the place. NULL = nobody asks. */
-	void (*arm)(struct session *s, uint32_t group, uint64_t since);
+	/* Say once, by EVENT CONTROL_NEWER, when one of these groups, which are checked, has a commit after
+	 * its `since`; one list at a time, a later one takes the place. NULL = nobody asks. */
+	void (*arm)(struct session *s, const struct control_wait *list);
 	/* Each tick; 1: receive() has something. NULL = nothing. */
 	int (*tick)(struct session *s, uint64_t now);
 	/* Connection and session. */

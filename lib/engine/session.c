@@ -174,13 +174,14 @@ static void beat(struct session *s, struct control_reader *r)
 /* A client over rdma, whose wire is quiet until there is something. */
 static void wait_for(struct session *s, struct control_reader *r)
 {
-	uint32_t group;
-	uint64_t since;
-	if (control_get_u32(r, &group) || control_get_u64(r, &since) || !control_at_end(r) || !s->ops->arm ||
-	    group >= s->engine->region->view.group_count)
+	struct control_wait list;
+	bool bad = control_get_wait(r, &list) || !control_at_end(r) || !s->ops->arm;
+	for (uint32_t i = 0; !bad && i < list.n; i++)
+		bad = list.group[i] >= s->engine->region->view.group_count;
+	if (bad)
 		bad_message(s);
 	else
-		s->ops->arm(s, group, since);
+		s->ops->arm(s, &list);
 }
 
 void session_message(struct session *s, const void *message, size_t size)

@@ -65,8 +65,8 @@ struct udp_peer {
 	int32_t refused;            /* status of the commit after that; sticky */
 	/* a wait */
 	bool armed;
-	uint32_t armed_group;
-	uint64_t armed_since;
+	uint32_t waits;             /* of the datagram that came last with some */
+	struct udp_wait wait[UDP_WAITS_MAX];
 	struct udp_subscriber *subs; /* NULL: it has never subscribed; udp_subscribe.h */
 };
 

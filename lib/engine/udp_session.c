@@ -95,16 +95,22 @@ void udp_last_word(struct udp_server *u, struct udp_peer *p)
 void udp_look(struct dsm_engine *e, struct udp_peer *p)
 {
 	struct udp_voice v;
-	if (p->closing || p->armed_group >= e->region->view.group_count)
+	const struct region *r = e->region;
+	if (p->closing)
 		return;
-	uint64_t seq = atomic_load_explicit(e->region->rings[p->armed_group].pulse, memory_order_acquire);
-	if (seq <= p->armed_since)
+	udp_voice_begin(&v, e->udp, &p->data, &p->data_route);
+	for (uint32_t i = 0; i < p->waits; i++) {
+		struct udp_newest m = { .group = p->wait[i].group };
+		if (m.group >= r->view.group_count)
+			continue; /* of the table before this one */
+		m.seq = atomic_load_explicit(r->rings[m.group].pulse, memory_order_acquire);
+		if (m.seq > p->wait[i].since)
+			udp_put_notify(&v.w, &m);
+	}
+	if (v.w.size == 0)
 		return;
-	struct udp_newest m = { p->armed_group, seq };
 	p->armed = false;
 	e->udp->armed--;
-	udp_voice_begin(&v, e->udp, &p->data, &p->data_route);
-	udp_put_notify(&v.w, &m);
 	udp_voice_send(&v);
 }
 
@@ -326,11 +332,26 @@ static int on_commit(struct dsm_engine *e, struct udp_peer *p, const struct udp_
 	return rc;
 }
 
+/* All of one datagram are one list. It is looked at when this batch is over. */
+static int on_wait(struct dsm_engine *e, struct udp_peer *p, const struct udp_frame *f, bool *first)
+{
+	struct udp_wait m;
+	int rc = udp_get_wait(f, &m);
+	if (*first)
+		p->waits = 0;
+	*first = false;
+	if (rc || m.group >= e->region->view.group_count || p->waits == UDP_WAITS_MAX)
+		return -EBADMSG;
+	e->udp->armed += !p->armed;
+	p->armed = true;
+	p->wait[p->waits++] = m;
+	return 0;
+}
+
 static int on_data_frame(struct dsm_engine *e, struct udp_peer *p, const struct udp_frame *f,
-	struct udp_voice *v, size_t *left, uint64_t now)
+	struct udp_voice *v, size_t *left, bool *first_wait, uint64_t now)
 {
 	struct udp_read read;
-	struct udp_wait wait;
 	int rc;
 	switch (f->type) {
 	case UDP_READ:
@@ -341,14 +362,7 @@ static int on_data_frame(struct dsm_engine *e, struct udp_peer *p, const struct 
 	case UDP_SEGMENT:
 		return on_commit(e, p, f);
 	case UDP_WAIT:
-		rc = udp_get_wait(f, &wait);
-		if (rc || wait.group >= e->region->view.group_count)
-			return -EBADMSG;
-		e->udp->armed += !p->armed;
-		p->armed = true;
-		p->armed_group = wait.group;
-		p->armed_since = wait.since;
-		return 0; /* looked at when this batch is over */
+		return on_wait(e, p, f, first_wait);
 	case UDP_SUBSCRIBE:
 		return udp_on_subscribe(e, p, f, v, left);
 	case UDP_UNSUBSCRIBE:
@@ -399,6 +413,7 @@ static void on_frames(struct dsm_engine *e, struct udp_peer *p, bool data, const
 	struct udp_voice v;
 	struct udp_frame f;
 	size_t left = UDP_WORK;
+	bool first_wait = true;
 	int rc = 0;
 	udp_voice_begin(&v, e->udp, data ? &p->data : &p->control, data ? &p->data_route : &p->control_route);
 	while (rc == 0 && (rc = udp_next_frame(&at, end, &f)) == 1) {
@@ -407,7 +422,7 @@ static void on_frames(struct dsm_engine *e, struct udp_peer *p, bool data, const
 		else if (!data)
 			rc = on_control_frame(e, p, &f, &v, now);
 		else
-			rc = p->session.greeted && !p->closing ? on_data_frame(e, p, &f, &v, &left, now) : 0;
+			rc = p->session.greeted && !p->closing ? on_data_frame(e, p, &f, &v, &left, &first_wait, now) : 0;
 	}
 	udp_voice_send(&v);
 	if (rc && !p->closing) {

@@ -65,9 +65,8 @@ struct remote {
 	bool has_key;               /* else: auth none */
 	struct key key;             /* a copy; its bytes are wiped */
 	struct verbs_auth auth;
-	bool armed;                 /* wants to hear once of a commit after `armed_since` */
-	uint32_t armed_group;
-	uint64_t armed_since;
+	bool armed;                 /* wants to hear once of a commit to one of `waits` */
+	struct control_wait waits;
 	bool cut;                   /* its key was taken away: no last words */
 	struct ibv_pd *own_pd;      /* of an owner: exactly one registration lies in it, the own bank */
 	struct ibv_mr *own;
@@ -122,7 +121,7 @@ bool remote_dawdles(struct remote *r, uint64_t now);
 int remote_allows(const struct session *s, unsigned what, const char *owner);
 
 /* ---- verbs_wait.c ---- */
-void remote_arm(struct session *s, uint32_t group, uint64_t since);
+void remote_arm(struct session *s, const struct control_wait *list);
 void remote_disarm(struct remote *r);
 
 /* ---- verbs_device.c ---- */

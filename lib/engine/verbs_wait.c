@@ -48,15 +48,20 @@ void remote_disarm(struct remote *r)
 /* The pulse of a bank that a network writes is a hint: who is told looks himself. */
 static void look(struct remote *r)
 {
-	struct region *region = r->session.engine->region;
-	uint64_t seq = atomic_load_explicit(region->rings[r->armed_group].pulse, memory_order_acquire);
-	if (seq <= r->armed_since)
+	const struct region *region = r->session.engine->region;
+	const struct control_wait *list = &r->waits;
+	uint64_t mask = 0;
+	for (uint32_t i = 0; i < list->n; i++)
+		if (list->group[i] < region->view.group_count && /* else: of the table before this one */
+		    atomic_load_explicit(region->rings[list->group[i]].pulse, memory_order_acquire) > list->since[i])
+			mask |= UINT64_C(1) << i;
+	if (mask == 0)
 		return;
 	remote_disarm(r);
-	server_tell(&r->session, CONTROL_NEWER, r->armed_group, seq);
+	server_tell(&r->session, CONTROL_NEWER, list->number, mask);
 }
 
-void remote_arm(struct session *s, uint32_t group, uint64_t since)
+void remote_arm(struct session *s, const struct control_wait *list)
 {
 	struct remote *r = (struct remote *)s;
 	struct verbs *v = s->engine->verbs;
@@ -65,8 +70,7 @@ void remote_arm(struct session *s, uint32_t group, uint64_t since)
 	if (!r->armed && v->armed++ == 0)
 		run_timer(v, true);
 	r->armed = true;
-	r->armed_group = group;
-	r->armed_since = since;
+	r->waits = *list;
 	look(r);
 }
 

@@ -133,8 +133,10 @@ static uint64_t f_counter(const struct transport_conn *c, uint32_t i) { return o
 static void f_beat(struct transport_conn *c, uint32_t o, uint64_t t) { of(c)->ops->beat(of(c)->conn, o, t); }
 static uint64_t f_newest(const struct transport_conn *c, uint32_t g) { return of(c)->ops->newest(of(c)->conn, g); }
 static uint64_t f_step_complete(const struct transport_conn *c, uint32_t o) { return of(c)->ops->step_complete(of(c)->conn, o); }
-static void f_wait(struct transport_conn *c, uint32_t g, uint64_t s, const _Atomic uint32_t *w, uint32_t v, uint64_t n)
-{ of(c)->ops->wait(of(c)->conn, g, s, w, v, n); }
+static void f_wait(struct transport_conn *c, const struct transport_watch *g, const _Atomic uint32_t *w, uint32_t v, uint64_t n)
+{ of(c)->ops->wait(of(c)->conn, g, w, v, n); }
+static uint64_t f_told(const struct transport_conn *c) { return of(c)->ops->told ? of(c)->ops->told(of(c)->conn) : 0; }
+static int f_data_fd(const struct transport_conn *c) { return of(c)->ops->data_fd(of(c)->conn); }
 static int f_borrow(struct transport_conn *c, uint32_t g, uint64_t o, const void **d, struct slot_meta *m)
 { return of(c)->ops->borrow(of(c)->conn, g, o, d, m); }
 static int f_borrow_end(struct transport_conn *c, uint32_t g, uint64_t s) { return of(c)->ops->borrow_end(of(c)->conn, g, s); }
@@ -160,14 +162,14 @@ static int f_loan_end(struct transport_conn *c, uint32_t g, const struct check_f
 	.size = sizeof(struct transport_ops), .scheme = name, .attach_ms = 2000, \
 	.close = f_close, .fd = f_fd, .send = f_send, .recv = f_recv, .open = f_open, \
 	.ready = f_ready, .inherit = f_inherit, .mapped = f_mapped, .adopt = f_adopt, .lock = f_lock, .gone = f_gone, \
-	.pulse = f_pulse, .header = f_header, .wakes = f_wakes, \
+	.pulse = f_pulse, .header = f_header, .wakes = f_wakes, .told = f_told, \
 	.owner_line = f_owner_line, .counter = f_counter, .beat = f_beat, .newest = f_newest, \
 	.read = f_read, .read_at = f_read_at, .read_step = f_read_step, \
 	.step_complete = f_step_complete, .wait = f_wait, .borrow = f_borrow, \
 	.borrow_end = f_borrow_end, .granted = f_granted, .publish = f_publish, \
 	.complete = f_complete, .loan = f_loan, .loan_end = f_loan_end }
 static const struct transport_ops faulty_tables[] = { FAULTY("shm", .near = true,), FAULTY("rdma",),
-	FAULTY("udp", .begin = f_begin, .subscribe = f_subscribe, .unsubscribe = f_unsubscribe, .listen = f_listen, .take = f_take,) };
+	FAULTY("udp", .begin = f_begin, .data_fd = f_data_fd, .subscribe = f_subscribe, .unsubscribe = f_unsubscribe, .listen = f_listen, .take = f_take,) };
 
 static int setting(struct faulty *f, const char *key, const char *text)
 {

@@ -64,7 +64,7 @@ int shm_read_step(struct transport_conn *conn, uint32_t group, uint64_t step, ui
 	struct slot_meta *meta);
 uint64_t shm_newest(const struct transport_conn *conn, uint32_t group);
 uint64_t shm_step_complete(const struct transport_conn *conn, uint32_t owner);
-void shm_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
+void shm_wait(struct transport_conn *conn, const struct transport_watch *watch,
 	const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
 int shm_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
 	struct slot_meta *meta);

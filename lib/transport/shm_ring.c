@@ -58,21 +58,43 @@ static const void *sleep_word(const struct transport_conn *conn, uint32_t group)
 	return ring->flags & RING_VERIFY ? (const void *)&conn->notify[group] : (const void *)ring->pulse;
 }
 
-void shm_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
+/* A group that is not mapped yet is left out: when it is, *wake changes. */
+static void count_waiter(struct transport_conn *conn, const struct transport_watch *watch, bool in)
+{
+	for (uint32_t i = 0; i < watch->n; i++) {
+		if (NOT_MAPPED(conn, watch->group[i]))
+			continue;
+		if (in)
+			atomic_fetch_add_explicit(waiters_of(conn, watch->group[i]), 1, memory_order_seq_cst);
+		else
+			atomic_fetch_sub_explicit(waiters_of(conn, watch->group[i]), 1, memory_order_relaxed);
+	}
+}
+
+void shm_wait(struct transport_conn *conn, const struct transport_watch *watch,
 	const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns)
 {
-	if (NOT_MAPPED(conn, group))
-		return;
-	const _Atomic uint32_t *word = sleep_word(conn, group);
-	_Atomic uint32_t *waiters = waiters_of(conn, group);
-	atomic_fetch_add_explicit(waiters, 1, memory_order_seq_cst);
+	_Static_assert(TRANSPORT_WATCH <= FUTEX_WORDS, "a word each");
+	struct futex_word words[FUTEX_WORDS];
+	bool newer = false;
+	uint32_t n = 0;
+	if (ns == 0)
+		return; /* newest() is always known */
+	count_waiter(conn, watch, true);
 	/* pairs with the fence in shm_complete(): either the owner sees the count, or the load
 	 * below sees its commit; without it both may miss and this thread sleeps for ever */
 	atomic_thread_fence(memory_order_seq_cst);
-	uint32_t value = atomic_load_explicit(word, memory_order_acquire);
-	if (shm_newest(conn, group) <= since)
-		futex_wait_two(word, value, wake, woken, ns);
-	atomic_fetch_sub_explicit(waiters, 1, memory_order_relaxed);
+	for (uint32_t i = 0; i < watch->n; i++) {
+		if (NOT_MAPPED(conn, watch->group[i]))
+			continue;
+		const _Atomic uint32_t *word = sleep_word(conn, watch->group[i]);
+		/* before the look: a commit after it changes the word */
+		words[n++] = (struct futex_word){ (const void *)word, atomic_load_explicit(word, memory_order_acquire) };
+		newer |= shm_newest(conn, watch->group[i]) > watch->since[i];
+	}
+	if (!newer)
+		futex_wait_any(words, n, wake, woken, ns);
+	count_waiter(conn, watch, false);
 }
 
 /* Of a marked bank the check decides here as everywhere: a NIC writes a slot's words in any order. */

@@ -62,6 +62,11 @@ struct transport_wishes {
 	uint32_t id, probe, unknown;
 	uint64_t asked_ns, again_ns;
 };
+
+/* Groups that are waited for, each until it may have a commit after its `since`. */
+#define TRANSPORT_WATCH 64u
+struct transport_watch { uint32_t n; const uint32_t *group; const uint64_t *since; };
+
 struct transport_ops {
 	size_t size;                /* of this table, so that it can grow */
 	const char *scheme;         /* "shm" */
@@ -150,9 +155,17 @@ struct transport_ops {
 	int (*batch_begin)(struct transport_conn *conn, uint32_t place, const struct dsm_group *groups, uint32_t n);
 	int (*batch_take)(struct transport_conn *conn, uint32_t place, uint32_t group, uint64_t *to,
 		struct slot_meta *meta);
-	/* Sleeps until newest() may have passed `since`, *wake differs from `woken`, or `ns`. */
-	void (*wait)(struct transport_conn *conn, uint32_t group, uint64_t since,
+	/* Sleeps until newest() of one of n <= TRANSPORT_WATCH groups has passed its `since`, *wake differs from
+	 * `woken`, or `ns`. 0: looks once and does not sleep; over a network the engine has then been
+	 * asked to say when, which makes fd() or data_fd() readable. One list at a time: a later one
+	 * takes its place. */
+	void (*wait)(struct transport_conn *conn, const struct transport_watch *watch,
 		const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
+	/* Optional (NULL: nobody says anything): how often the engine has said that there is a commit. */
+	uint64_t (*told)(const struct transport_conn *conn);
+	/* Optional: what the owner's operations wait for, where that is not in fd(); readable when
+	 * listen() has something to take in. */
+	int (*data_fd)(const struct transport_conn *conn);
 	/* -- subscriptions: owner. Optional, all or none: NULL where a read costs the engine nothing -- */
 	/* Asks the engine to send. `wishes` stays the caller's, and is written until unsubscribe() or
 	 * close(). Does not wait: the answer is in wishes->status, by listen(). -ENOSPC too many. */

@@ -232,6 +232,11 @@ static int udp_fd(const struct transport_conn *conn)
 	return conn->alarm.poll;
 }
 
+static int udp_data_fd(const struct transport_conn *conn)
+{
+	return conn->data.fd;
+}
+
 static int udp_send(struct transport_conn *conn, const void *message, size_t bytes)
 {
 	if (atomic_load(&conn->broken))
@@ -452,6 +457,8 @@ const struct transport_ops transport_udp = {
 	.read_step = udp_read_step,
 	.step_complete = udp_step_complete,
 	.wait = udp_wait,
+	.told = udp_told,
+	.data_fd = udp_data_fd,
 	.borrow = udp_borrow,
 	.borrow_end = udp_borrow_end,
 	.granted = udp_granted,

@@ -93,7 +93,9 @@ struct transport_conn {
 	uint64_t last_room;
 	uint64_t *steps;            /* last complete step of an owner, when it was read last */
 	uint64_t *seqs;             /* room for UDP_SEQS */
-	uint64_t notified_group, notified_seq;
+	struct udp_wait waits[UDP_WAITS_MAX]; /* what the engine was asked to say */
+	uint32_t wait_count;
+	uint64_t waited_ns, told;   /* when it was asked last; NOTIFYs that came */
 	struct transport_wishes *subs[UDP_SUBS];
 	uint32_t next_sub, sub_count;
 	uint32_t came;              /* counts what subscriptions brought */
@@ -161,8 +163,9 @@ int udp_read_at(struct transport_conn *conn, uint32_t group, uint64_t seq, uint6
 int udp_read_step(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
 	struct slot_meta *meta);
 uint64_t udp_step_complete(const struct transport_conn *conn, uint32_t owner);
-void udp_wait(struct transport_conn *conn, uint32_t group, uint64_t since, const _Atomic uint32_t *wake,
+void udp_wait(struct transport_conn *conn, const struct transport_watch *watch, const _Atomic uint32_t *wake,
 	uint32_t woken, uint64_t ns);
+uint64_t udp_told(const struct transport_conn *conn);
 int udp_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
 	struct slot_meta *meta);
 int udp_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);

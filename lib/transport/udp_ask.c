@@ -70,8 +70,8 @@ static void take_notify(struct transport_conn *conn, const struct udp_newest *m)
 	    conn->view->groups[m->group].owner == conn->own_owner)
 		return;
 	atomic_store_explicit(&conn->newest[m->group], m->seq, memory_order_relaxed);
-	conn->notified_group = m->group;
-	conn->notified_seq = m->seq;
+	conn->told++;
+	conn->wait_count = 0; /* it says so once */
 }
 
 /* The engine wants to know that what it sends here comes to who asked for it. */

@@ -219,32 +219,61 @@ uint64_t udp_step_complete(const struct transport_conn *constant, uint32_t owner
 	return rc == 0 || rc == -ENOTCONN ? conn->steps[owner] : STEP_TORN;
 }
 
-static void put_wait(struct transport_conn *conn, uint32_t group, uint64_t since)
+static bool newer(const struct transport_conn *conn, const struct transport_watch *watch)
+{
+	for (uint32_t i = 0; i < watch->n; i++)
+		if (atomic_load_explicit(&conn->newest[watch->group[i]], memory_order_relaxed) > watch->since[i])
+			return true;
+	return false;
+}
+
+static bool is_asked(const struct transport_conn *conn, const struct transport_watch *watch)
+{
+	bool same = conn->wait_count == watch->n;
+	for (uint32_t i = 0; same && i < watch->n; i++)
+		same = conn->waits[i].group == watch->group[i] && conn->waits[i].since == watch->since[i];
+	return same;
+}
+
+/* All in one datagram: one list. */
+static void ask_to_tell(struct transport_conn *conn, const struct transport_watch *watch, uint64_t now)
 {
 	unsigned char d[UDP_DATAGRAM];
 	struct udp_writer w = udp_flow_begin(d);
-	struct udp_wait m = { group, since };
-	udp_put_wait(&w, &m);
+	_Static_assert(TRANSPORT_WATCH <= UDP_WAITS_MAX && TRANSPORT_WATCH * (UDP_FRAME_HEAD + 12) <= UDP_DATA_ROOM,
+		"a list fits into a datagram");
+	if (is_asked(conn, watch) && now - conn->waited_ns < WAIT_AGAIN_NS)
+		return;
+	for (uint32_t i = 0; i < watch->n; i++) {
+		conn->waits[i] = (struct udp_wait){ watch->group[i], watch->since[i] };
+		udp_put_wait(&w, &conn->waits[i]);
+	}
+	conn->wait_count = watch->n;
+	conn->waited_ns = now;
 	udp_data_send(conn, d, &w);
 }
 
+uint64_t udp_told(const struct transport_conn *conn)
+{
+	return conn->told;
+}
+
 /* The engine says when; `wake` is looked at every 10 ms. */
-void udp_wait(struct transport_conn *conn, uint32_t group, uint64_t since, const _Atomic uint32_t *wake,
+void udp_wait(struct transport_conn *conn, const struct transport_watch *watch, const _Atomic uint32_t *wake,
 	uint32_t woken, uint64_t ns)
 {
-	uint64_t start = clock_now(&clock_system), now = start, asked = 0;
-	while (atomic_load_explicit(wake, memory_order_acquire) == woken && now - start < ns) {
-		if (atomic_load_explicit(&conn->newest[group], memory_order_relaxed) > since)
-			return;
+	uint64_t start = clock_now(&clock_system), now = start;
+	/* without time: one look */
+	for (bool looked = ns != 0; !looked || (now - start < ns && atomic_load_explicit(wake, memory_order_acquire) == woken);
+	     looked = true) {
 		uint64_t left = ns - (now - start), slice = left < WAIT_SLICE_NS ? left : WAIT_SLICE_NS;
-		if (atomic_load_explicit(&conn->broken, memory_order_relaxed)) {
-			port_word_wait(wake, woken, slice);
-		} else {
-			if (!asked || now - asked > WAIT_AGAIN_NS) {
-				put_wait(conn, group, since);
-				asked = now;
-			}
+		if (newer(conn, watch))
+			return;
+		if (!atomic_load_explicit(&conn->broken, memory_order_relaxed)) {
+			ask_to_tell(conn, watch, now);
 			udp_data_receive(conn, slice, NULL);
+		} else if (slice) {
+			port_word_wait(wake, woken, slice);
 		}
 		now = clock_now(&clock_system);
 	}

@@ -289,7 +289,7 @@ static void look_into(struct transport_conn *conn, const void *message, size_t b
 	if (control_open(&r, message, bytes) || r.type != CONTROL_EVENT || control_get_event(&r, &e))
 		return;
 	if (e.kind == CONTROL_NEWER)
-		verbs_told(conn);
+		verbs_told(conn, e.owner, e.value);
 	if (e.kind == CONTROL_SUPERSEDED && conn->own_owner != DSM_NONE && e.owner == conn->own_owner) {
 		conn->superseded = true;
 		atomic_store(&conn->write_broken, -EOWNERDEAD);
@@ -355,6 +355,7 @@ const struct transport_ops transport_verbs = {
 	.batch_begin = verbs_batch_begin,
 	.batch_take = verbs_batch_take,
 	.wait = verbs_wait,
+	.told = verbs_told_times,
 	.borrow = verbs_borrow,
 	.borrow_end = verbs_borrow_end,
 	.granted = verbs_granted,

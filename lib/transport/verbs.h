@@ -130,9 +130,9 @@ struct transport_conn {
 	uint64_t beat_ns;
 	/* waiting for a commit; told: + 1 for each answer to a WAIT */
 	uint64_t poll_ns;           /* the caller's period; 0: the engine is asked to tell */
-	bool wait_armed;            /* under control_lock, as its group and seq */
-	uint32_t wait_group;
-	uint64_t wait_since;
+	uint64_t looked_ns;         /* when the pulses were read last for a wait */
+	bool wait_armed;            /* under control_lock, as the list that the engine has */
+	struct control_wait waits;
 	_Atomic uint32_t told;
 	/* loss */
 	_Atomic int broken;         /* negative errno, set once */
@@ -230,8 +230,8 @@ int verbs_read_at(struct transport_conn *conn, uint32_t group, uint64_t seq, uin
 int verbs_read_step(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to,
 	struct slot_meta *meta);
 uint64_t verbs_step_complete(const struct transport_conn *conn, uint32_t owner);
-/* Reads the pulse, as a hint. */
-int verbs_look(struct transport_conn *conn, uint32_t group, uint64_t *pulse);
+/* Reads the pulses, as hints. -EAGAIN, -ENOTCONN; a group that cannot be read here is passed over. */
+int verbs_look(struct transport_conn *conn, const uint32_t *groups, uint32_t n);
 int verbs_borrow(struct transport_conn *conn, uint32_t group, uint64_t offset, const void **data,
 	struct slot_meta *meta);
 int verbs_borrow_end(struct transport_conn *conn, uint32_t group, uint64_t seq);
@@ -291,10 +291,11 @@ int verbs_loan_end(struct transport_conn *conn, uint32_t group, const struct che
 void verbs_beat(struct transport_conn *conn, uint32_t owner, uint64_t tick);
 
 /* ---- verbs_wait.c ---- */
-void verbs_wait(struct transport_conn *conn, uint32_t group, uint64_t since,
+void verbs_wait(struct transport_conn *conn, const struct transport_watch *watch,
 	const _Atomic uint32_t *wake, uint32_t woken, uint64_t ns);
-/* control_lock held: the engine has answered a WAIT. */
-void verbs_told(struct transport_conn *conn);
+/* control_lock held: the engine has answered WAIT `number`; bit a group of its list. */
+void verbs_told(struct transport_conn *conn, uint32_t number, uint64_t mask);
+uint64_t verbs_told_times(const struct transport_conn *conn);
 
 /* ---- verbs_notify.c ---- */
 int verbs_notify_init(struct transport_conn *conn);

@@ -430,17 +430,36 @@ uint64_t verbs_step_complete(const struct transport_conn *constant, uint32_t own
 	return conn->steps[owner]; /* after a loss: the last one known */
 }
 
-int verbs_look(struct transport_conn *conn, uint32_t group, uint64_t *pulse)
+/* One chain of them. */
+static int fetch_pulses(struct transport_conn *conn, const uint32_t *groups, uint32_t n)
+{
+	struct verbs_span spans[VERBS_CHAIN];
+	uint32_t of[VERBS_CHAIN], count = 0;
+	uint64_t *pulses = (void *)conn->ring_pages.at;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct directory_group *g = group_of(conn, groups[i]);
+		const struct verbs_bank *bank = &conn->banks[g->owner];
+		if (g->flags & DSM_GROUP_UNCHECKED || !bank->present || !bank->addr)
+			continue;
+		spans[count] = (struct verbs_span){ bank->addr + g->pulse_offset, bank->rkey, sizeof(*pulses),
+			&pulses[count] };
+		of[count++] = groups[i];
+	}
+	int rc = count ? verbs_fetch(conn, spans, count, conn->ring_pages.mr->lkey) : 0;
+	for (uint32_t i = 0; rc == 0 && i < count; i++)
+		verbs_learn(conn, of[i], pulses[i], 0);
+	return rc;
+}
+
+int verbs_look(struct transport_conn *conn, const uint32_t *groups, uint32_t n)
 {
 	int rc = -ENOTCONN;
 	if (verbs_enter(conn)) {
-		rc = admit(conn, group);
-		if (rc == 0)
-			rc = fetch_words(conn, group_of(conn, group)->owner, group_of(conn, group)->pulse_offset, pulse, 1);
+		rc = 0;
+		for (uint32_t at = 0; rc == 0 && at < n; at += VERBS_CHAIN)
+			rc = fetch_pulses(conn, groups + at, n - at < VERBS_CHAIN ? n - at : VERBS_CHAIN);
 		verbs_leave(conn);
 	}
-	if (rc == 0)
-		verbs_learn(conn, group, *pulse, 0);
 	return rc;
 }
 

@@ -368,3 +368,22 @@ int control_get_event(struct control_reader *r, struct control_event *m)
 {
 	return done(get_32(r, &m->kind) && get_32(r, &m->owner) && get_le(r, 8, &m->value));
 }
+
+void control_put_wait(struct control_writer *w, const struct control_wait *m)
+{
+	put_le(w, m->number, 4);
+	for (uint32_t i = 0; i < m->n; i++) {
+		put_le(w, m->group[i], 4);
+		put_le(w, m->since[i], 8);
+		w->entries++;
+	}
+}
+
+int control_get_wait(struct control_reader *r, struct control_wait *m)
+{
+	bool ok = get_32(r, &m->number) && r->entries >= 1 && r->entries <= CONTROL_WAIT_MAX;
+	m->n = ok ? r->entries : 0;
+	for (uint32_t i = 0; ok && i < m->n; i++)
+		ok = get_32(r, &m->group[i]) && get_le(r, 8, &m->since[i]);
+	return done(ok);
+}

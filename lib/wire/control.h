@@ -33,7 +33,7 @@ enum control_type {
 	CONTROL_BYE = 13,       /* client: role given back, no error */
 	CONTROL_KEYS = 14,      /* engine, over rdma after a good WELCOME: what may be read and written */
 	CONTROL_BEAT = 15,      /* owner over rdma: its heartbeat */
-	CONTROL_WAIT = 16,      /* client over rdma: say once when this group has a commit after that */
+	CONTROL_WAIT = 16,      /* client over rdma: say once which of these groups have a commit after that */
 	CONTROL_TYPE_END
 };
 
@@ -96,8 +96,16 @@ struct control_client {
 struct control_event { uint32_t kind, owner; uint64_t value; };
 enum control_event_kind {
 	CONTROL_SUPERSEDED = 1, CONTROL_BANK_MOVED = 2, CONTROL_ENDED = 3,
-	CONTROL_NEWER = 5,      /* over rdma, once for a WAIT: group `owner` has commit `value` */
+	CONTROL_NEWER = 5,      /* over rdma, once for WAIT `owner`: bit a group of its list in `value` */
 	CONTROL_PROBE = 4,      /* over a network: means nothing, but a host that is gone does not take it */
+};
+
+/* Groups that somebody waits for. */
+#define CONTROL_WAIT_MAX 64u
+struct control_wait {
+	uint32_t number, n;         /* number: the client's, comes back with NEWER; n from 1 on */
+	uint32_t group[CONTROL_WAIT_MAX];
+	uint64_t since[CONTROL_WAIT_MAX];
 };
 
 /* ---- writing ---- */
@@ -119,6 +127,7 @@ bool control_put_request(struct control_writer *w, const struct control_request 
 bool control_put_reply(struct control_writer *w, const struct control_reply *m);
 bool control_put_client(struct control_writer *w, const struct control_client *m);
 void control_put_event(struct control_writer *w, const struct control_event *m);
+void control_put_wait(struct control_writer *w, const struct control_wait *m);
 /* Completes the head; bytes to send. */
 size_t control_end(struct control_writer *w);
 
@@ -142,6 +151,8 @@ int control_get_request(struct control_reader *r, struct control_request *m);
 int control_get_reply(struct control_reader *r, struct control_reply *m);
 int control_get_client(struct control_reader *r, struct control_client *m);
 int control_get_event(struct control_reader *r, struct control_event *m);
+/* -EBADMSG also: no group, or more than CONTROL_WAIT_MAX. */
+int control_get_wait(struct control_reader *r, struct control_wait *m);
 /* Bytes that are left over: a good message has none. */
 bool control_at_end(const struct control_reader *r);
 

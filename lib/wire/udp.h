@@ -156,6 +156,7 @@ struct udp_pulse {
 	uint64_t counter[UDP_COUNTERS_MAX];
 	struct udp_newest newest[UDP_AGES_MAX];
 };
+#define UDP_WAITS_MAX 64u           /* WAITs of one datagram, which are one list */
 struct udp_wait { uint32_t group; uint64_t since; };
 struct udp_committed { uint64_t number; int32_t status; }; /* all up to `number`; status of the next */
 struct udp_close { int32_t status; };

@@ -301,12 +301,14 @@ Test(udp_hostile, another_address_gets_little_until_it_has_shown_that_it_is_ther
 	close(c.fd);
 }
 
-static void ends_it(struct client *c)
+/* What is said there ends the session; then there is another. */
+static void ends_it(struct client *c, bool data, const struct udp_writer *w, unsigned char *d)
 {
+	say(c, data ? &c->data : &c->control, w, d);
 	for (int i = 0; i < 100 && !c->closed; i++)
 		listen_for(c, 50);
-	cr_assert(c->closed);
-	close(c->fd);
+	cr_assert(c->closed && close(c->fd) == 0);
+	come_in(c);
 }
 
 Test(udp_hostile, nonsense_ends_the_session)
@@ -316,20 +318,18 @@ Test(udp_hostile, nonsense_ends_the_session)
 	come_in(&c);
 	struct udp_writer w = udp_flow_begin(d);
 	udp_put_ack(&w, &(struct udp_ack){ 5000, 0 }); /* never sent */
-	say(&c, &c.control, &w, d);
-	ends_it(&c);
-	come_in(&c);
+	ends_it(&c, false, &w, d);
 	w = udp_flow_begin(d);
 	memcpy(w.data, (unsigned char[]){ UDP_ASK, 0, 3, 0, 1, 2, 3 }, 7);
 	w.size = 7;
-	say(&c, &c.control, &w, d);
-	ends_it(&c);
-	come_in(&c);
+	ends_it(&c, false, &w, d);
 	w = udp_flow_begin(d);
 	udp_put_wait(&w, &(struct udp_wait){ 9999, 0 });
-	say(&c, &c.data, &w, d);
-	ends_it(&c);
-	come_in(&c);
+	ends_it(&c, true, &w, d);
+	w = udp_flow_begin(d); /* a list that is too long by one */
+	for (unsigned i = 0; i <= UDP_WAITS_MAX; i++)
+		cr_assert(udp_put_wait(&w, &(struct udp_wait){ 0, 0 }));
+	ends_it(&c, true, &w, d);
 	w = udp_flow_begin(d); /* of a kind to come: passed over */
 	memcpy(w.data, (unsigned char[]){ 77, 0, 1, 0, 1 }, 5);
 	w.size = 5;

@@ -15,6 +15,7 @@ struct hands {
 	struct dsm_cell rop, count, v;
 	struct dsm_group groups[2];
 	struct dsm_frame *frames[2], *followed;
+	uint64_t since[2];
 	struct dsm_cursor *cursor;
 };
 
@@ -38,7 +39,7 @@ static void call_all(struct hands *h, uint64_t i)
 {
 	struct dsm_sample sample;
 	struct dsm_value one = { .type = DSM_I64, .len = 1, .i64 = 1 }, previous;
-	uint64_t step, lost, ticket;
+	uint64_t step, lost, ticket, changed;
 	dsm_read(h->reader, h->rop, &sample);
 	for (int g = 0; g < 2; g++)
 		dsm_snapshot(h->reader, h->groups[g], h->frames[g]);
@@ -51,6 +52,7 @@ static void call_all(struct hands *h, uint64_t i)
 	}
 	dsm_next(h->cursor, h->followed, &lost);
 	dsm_wait(h->reader, h->groups[0], 0, 0, h->frames[0]);
+	dsm_wait_any(h->reader, h->groups, h->since, 2, i % 8 == 0, &changed);
 	dsm_add(h->reader, h->count, &one, NULL, 5000, &previous);
 }
 

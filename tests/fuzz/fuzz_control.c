@@ -17,6 +17,7 @@ static int body(struct control_reader *r, struct control_writer *w)
 	struct control_map map;
 	struct control_event event;
 	struct control_keys keys;
+	struct control_wait wait;
 	uint64_t tick;
 	int rc = 0;
 	switch (r->type) {
@@ -41,6 +42,10 @@ static int body(struct control_reader *r, struct control_writer *w)
 		if ((rc = control_get_keys(r, &keys)) == 0)
 			control_put_keys(w, &keys);
 		break;
+	case CONTROL_WAIT:
+		if ((rc = control_get_wait(r, &wait)) == 0)
+			control_put_wait(w, &wait);
+		break;
 	case CONTROL_BEAT:
 		if ((rc = control_get_u64(r, &tick)) == 0)
 			control_put_u64(w, tick);
@@ -62,7 +67,7 @@ static int entries(struct control_reader *r, struct control_writer *w, bool bank
 	int rc = 0;
 	if (r->type == CONTROL_REQUEST && (rc = control_get_u64(r, &generation)) == 0)
 		control_put_u64(w, generation);
-	for (uint32_t i = 0; rc == 0 && i < r->entries; i++) {
+	for (uint32_t i = 0; rc == 0 && i < r->entries && r->type != CONTROL_WAIT; i++) {
 		switch (r->type) {
 		case CONTROL_REQUEST:
 		case CONTROL_FORWARD:

@@ -76,6 +76,7 @@ bool raw_cut(struct raw *r, unsigned ms);
 #define HOSTILE_CLIENTS 24          /* places at the engine */
 #define CUT_MS 8000                 /* within this a client is cut off */
 extern const char *host;
+extern uint32_t raw_promise;        /* RECVs that a client says it has; it has ENDPOINT_RECVS */
 extern struct raw raw, other;
 extern struct dsm_engine *engine;
 /* The key that fits a role; "" = a reader. */

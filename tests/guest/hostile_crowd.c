@@ -214,13 +214,23 @@ static void never_reaps(void)
 	all_is_well("one who never reaped and is gone");
 }
 
-static int send_wait(uint32_t group, uint64_t since)
+/* A list of `entries` as its head says, of which `n` come: groups from `group` on. */
+static int send_waits(uint32_t number, uint32_t entries, uint32_t n, uint32_t group, uint64_t since)
 {
 	struct control_writer w;
 	control_begin(&w, raw.message, sizeof(raw.message), CONTROL_WAIT);
-	control_put_u32(&w, group);
-	control_put_u64(&w, since);
+	control_put_u32(&w, number);
+	for (uint32_t i = 0; i < n; i++) {
+		control_put_u32(&w, i + 1 < n ? 0 : group);
+		control_put_u64(&w, since);
+	}
+	w.entries = entries;
 	return raw_send(&raw, &w);
+}
+
+static int send_wait(uint32_t number, uint64_t since)
+{
+	return send_waits(number, 1, 1, 0, since);
 }
 
 /* How many times it is told of commits within `ms`, PROBEs apart; the last of them. */
@@ -242,23 +252,70 @@ static unsigned told(unsigned ms, struct control_event *last)
 static void never_rearms(void)
 {
 	struct control_event e = { 0 };
-	uint64_t bad = counter("bad_messages");
 	if (!greet(&raw, "", 0))
 		return;
-	check(send_wait(0, atomic_load(&written)) == 0, "WAIT cannot be sent");
+	check(send_wait(7, atomic_load(&written)) == 0, "WAIT cannot be sent");
 	check(told(300, &e) == 0, "told of a commit that is none");
 	for (unsigned i = 0; i < 5; i++)
 		all_is_well("one who waits");
-	check(told(1500, &e) == 1 && e.owner == 0, "told not once");
-	/* of the first of the five, or of a later one: only another commit is newer for certain */
-	check(send_wait(0, e.value) == 0, "WAIT cannot be sent again");
+	check(told(1500, &e) == 1 && e.owner == 7 && e.value == 1, "told not once, or not of that");
+	check(send_wait(8, atomic_load(&written)) == 0, "WAIT cannot be sent again");
 	all_is_well("one who waits again");
-	check(told(1500, &e) == 1, "who asks again is not told again");
-	check(send_wait(0, 0) == 0 && told(1500, &e) == 1, "what is there already is not told at once");
-	send_wait(1000, 0);
-	check(raw_cut(&raw, CUT_MS) && counts("bad_messages", bad), "WAIT for a group that is none is taken");
+	check(told(1500, &e) == 1 && e.owner == 8, "who asks again is not told again");
+	check(send_wait(9, 0) == 0 && told(1500, &e) == 1, "what is there already is not told at once");
+	/* the last list is the one that counts, and only the last */
+	for (uint32_t i = 0; i < 8; i++)
+		check(send_waits(20 + i, CONTROL_WAIT_MAX, CONTROL_WAIT_MAX, 0, UINT64_MAX) == 0, "WAIT cannot be sent");
+	check(send_waits(30, CONTROL_WAIT_MAX, CONTROL_WAIT_MAX, 0, 0) == 0 && told(1500, &e) == 1 && e.owner == 30 &&
+		e.value == UINT64_MAX, "of nine lists not the last one is answered");
 	raw_close(&raw);
 	all_is_well("one who never asks again");
+}
+
+/* Says that it has more RECVs than it has, and posts none anew: what it asks for finds no RECV, and the engine's
+ * device tries that a few times only (RC_RNR_RETRIES). With a number that means for ever the session would
+ * still be there when RECVs are posted again, which raw_cut() does. */
+static void takes_recvs_away(void)
+{
+	unsigned char message[CONTROL_HEAD + 16];
+	enum ibv_wc_status status = IBV_WC_SUCCESS;
+	struct control_writer w;
+	raw_promise = 4 * ENDPOINT_RECVS;
+	bool in = greet(&raw, "", 0);
+	raw_promise = ENDPOINT_RECVS;
+	if (!in)
+		return;
+	for (uint32_t i = 0; i < 3 * ENDPOINT_RECVS && status == IBV_WC_SUCCESS; i++) {
+		struct control_wait m = { .number = i, .n = 1 };
+		control_begin(&w, message, sizeof(message), CONTROL_WAIT);
+		control_put_wait(&w, &m);
+		status = raw_work(&raw, VERBS_CONTROL, IBV_WR_SEND, 0, 0, (uint32_t)sealed_frame(message, control_end(&w)));
+	}
+	for (int i = 0; i < 5; i++)
+		all_is_well("one who takes RECVs away");
+	usleep(500000);
+	check(raw_cut(&raw, CUT_MS), "who has no RECVs is waited for");
+	raw_close(&raw);
+	all_is_well("one who took RECVs away");
+}
+
+/* Each ends that connection, is counted, and harms nobody. */
+static void bad_waits(void)
+{
+	static const struct { const char *what; uint32_t entries, n, group; } bad[] = {
+		{ "no group", 0, 0, 0 }, { "65 groups", CONTROL_WAIT_MAX + 1, CONTROL_WAIT_MAX + 1, 0 },
+		{ "more groups than a message could have", 1u << 20, 3, 0 }, { "a list that is cut short", 3, 2, 0 },
+		{ "a list that is longer than it says", 2, 3, 0 }, { "a group that is none", 3, 3, 1000 },
+		{ "a group that is none", 1, 1, UINT32_MAX } };
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		uint64_t before = counter("bad_messages");
+		if (!greet(&raw, "", 0))
+			return;
+		send_waits(1, bad[i].entries, bad[i].n, bad[i].group, 0);
+		check(raw_cut(&raw, CUT_MS) && counts("bad_messages", before), "WAIT with %s is taken", bad[i].what);
+		raw_close(&raw);
+	}
+	all_is_well("those who wait for what is none");
 }
 
 void crowd_attacks(void)
@@ -269,5 +326,7 @@ void crowd_attacks(void)
 	never_reads();
 	never_reaps();
 	never_rearms();
+	bad_waits();
+	takes_recvs_away();
 	crowd();
 }

@@ -19,6 +19,8 @@ uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+uint32_t raw_promise = ENDPOINT_RECVS;
+
 static void take_other(void *context, const struct ibv_wc *wc)
 {
 	struct raw *r = context;
@@ -30,7 +32,7 @@ static int dial_once(struct raw *r, const struct raw_key *key)
 {
 	uint32_t reads;
 	memset(r, 0, sizeof(*r));
-	r->request = (struct verbs_request){ .kind = VERBS_CONTROL, .credits = ENDPOINT_RECVS };
+	r->request = (struct verbs_request){ .kind = VERBS_CONTROL, .credits = raw_promise };
 	if (key)
 		memcpy(r->request.key_id, key->id, KEY_ID_BYTES);
 	int rc = rc_channel(&r->channel);

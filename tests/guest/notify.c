@@ -149,9 +149,12 @@ static unsigned sleep_until(struct waiter *w, uint64_t seq, unsigned limit_ms, u
 {
 	static const _Atomic uint32_t never;
 	unsigned unwoken = 0;
+	uint64_t since;
+	struct transport_watch watch = { 1, &w->index, &since };
 	for (*sleeps = 0; newest(w) < seq && *sleeps < 10 * BURST && !unwoken; ++*sleeps) {
 		uint64_t began = plain_ms();
-		w->dsm->ops->wait(w->dsm->conn, w->index, newest(w), &never, 0, limit_ms * NS_PER_MS);
+		since = newest(w);
+		w->dsm->ops->wait(w->dsm->conn, &watch, &never, 0, limit_ms * NS_PER_MS);
 		unwoken += plain_ms() - began >= limit_ms;
 	}
 	return unwoken;

@@ -361,19 +361,49 @@ Test(verbs_errors, a_wait_looks_as_often_as_was_chosen, .timeout = 60)
 {
 	struct provider *p = provider_new();
 	_Atomic uint32_t wake = 0;
-	uint32_t before = p->posts;
+	uint32_t before = p->posts, group = 0;
+	uint64_t since = UINT64_MAX;
+	struct transport_watch watch = { 1, &group, &since };
 	p->conn->poll_ns = 100000000;
-	verbs_wait(p->conn, 0, UINT64_MAX, &wake, 0, 500000000);
+	verbs_wait(p->conn, &watch, &wake, 0, 500000000);
 	cr_assert_gt(p->posts, before);
 	cr_assert_leq(p->posts - before, 6, "%u looks in half a second, one each 100 ms was asked for",
 		p->posts - before);
 	before = p->posts;
 	p->conn->poll_ns = 1000000;
-	verbs_wait(p->conn, 0, UINT64_MAX, &wake, 0, 500000000);
+	verbs_wait(p->conn, &watch, &wake, 0, 500000000);
 	cr_assert_gt(p->posts - before, 6);
 	before = p->posts;
 	atomic_store(&wake, 1); /* somebody has something to say: no look at all */
-	verbs_wait(p->conn, 0, UINT64_MAX, &wake, 0, 500000000);
+	verbs_wait(p->conn, &watch, &wake, 0, 500000000);
 	cr_assert_eq(p->posts, before);
+	verbs_wait(p->conn, &watch, &wake, 0, 0); /* but without time one, whatever there is to say */
+	cr_assert_eq(p->posts, before + 1);
+	provider_free(p);
+}
+
+/* What the engine says counts for the list that it has, and once. */
+Test(verbs_errors, an_answer_to_another_list_counts_for_nothing)
+{
+	struct provider *p = provider_new();
+	struct transport_conn *conn = p->conn;
+	conn->waits = (struct control_wait){ .number = 7, .n = 1, .since = { 4 } };
+	verbs_told(conn, 7, 1); /* nobody waits */
+	conn->wait_armed = true;
+	verbs_told(conn, 6, 1);
+	cr_assert_eq(verbs_told_times(conn), 0);
+	cr_assert_eq(verbs_newest(conn, 0), 0);
+	verbs_told(conn, 7, UINT64_MAX - 1); /* groups that are not in it */
+	cr_assert_eq(verbs_newest(conn, 0), 0);
+	conn->wait_armed = true;
+	verbs_told(conn, 7, 1);
+	cr_assert_eq(verbs_newest(conn, 0), 5);
+	cr_assert_eq(verbs_told_times(conn), 2);
+	verbs_told(conn, 7, 1);
+	cr_assert_eq(verbs_told_times(conn), 2);
+	verbs_learn(conn, 0, 9, 9); /* what is known is not set back */
+	conn->wait_armed = true;
+	verbs_told(conn, 7, 1);
+	cr_assert_eq(verbs_newest(conn, 0), 9);
 	provider_free(p);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes of the RDMA CM's private data and of frames: what is put is got, the bytes stand as
+/* Bytes of the RDMA CM's private data, of frames and of WAIT: what is put is got, the bytes stand as
  * docs/protocol.md has them, and nothing else is taken. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
 
+#include "wire/control.h"
 #include "wire/verbs.h"
 
 Test(verbs_wire, request)
@@ -111,4 +112,65 @@ Test(verbs_wire, frame)
 	m = (struct verbs_frame){ VERBS_FRAME_MAX - VERBS_FRAME_HEAD + 1, 3, 0 };
 	verbs_put_frame(bytes, &m);
 	cr_assert_eq(verbs_get_frame(bytes, sizeof(bytes), &again), -EBADMSG);
+}
+
+/* ---- WAIT, and what answers it ---- */
+
+static size_t wait_bytes(unsigned char *out, size_t room, uint32_t n)
+{
+	struct control_wait m = { .number = 7, .n = n };
+	struct control_writer w;
+	for (uint32_t i = 0; i < n && i < CONTROL_WAIT_MAX; i++) {
+		m.group[i] = i + 1;
+		m.since[i] = UINT64_C(0x0102030405060708) + i;
+	}
+	control_begin(&w, out, room, CONTROL_WAIT);
+	control_put_wait(&w, &m);
+	return control_end(&w);
+}
+
+Test(verbs_wire, wait_and_newer)
+{
+	static const unsigned char golden[] = { 'D', 'S', 'M', 'C', 1, 0, 16, 0, 44, 0, 0, 0, 2, 0, 0, 0,
+		7, 0, 0, 0, 1, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 2, 0, 0, 0, 9, 7, 6, 5, 4, 3, 2, 1 };
+	static const unsigned char newer[] = { 'D', 'S', 'M', 'C', 1, 0, 11, 0, 32, 0, 0, 0, 0, 0, 0, 0,
+		5, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0x80 };
+	unsigned char bytes[2048];
+	struct control_wait m;
+	struct control_reader r;
+	struct control_writer w;
+	cr_assert_eq(wait_bytes(bytes, sizeof(bytes), 2), sizeof(golden));
+	cr_assert_arr_eq(bytes, golden, sizeof(golden));
+	memset(&m, 0xa5, sizeof(m));
+	cr_assert_eq(control_open(&r, bytes, sizeof(golden)), 0);
+	cr_assert_eq(control_get_wait(&r, &m), 0);
+	cr_assert(control_at_end(&r) && m.number == 7 && m.n == 2 && m.group[1] == 2);
+	cr_assert_eq(m.since[0], UINT64_C(0x0102030405060708));
+	control_begin(&w, bytes, sizeof(bytes), CONTROL_EVENT);
+	control_put_event(&w, &(struct control_event){ CONTROL_NEWER, 7, UINT64_C(0x8000000000000003) });
+	cr_assert_eq(control_end(&w), sizeof(newer));
+	cr_assert_arr_eq(bytes, newer, sizeof(newer));
+}
+
+Test(verbs_wire, wait_that_is_none)
+{
+	unsigned char bytes[2048];
+	struct control_wait m;
+	struct control_reader r;
+	size_t size = wait_bytes(bytes, sizeof(bytes), CONTROL_WAIT_MAX);
+	cr_assert_eq(control_open(&r, bytes, size), 0);
+	cr_assert_eq(control_get_wait(&r, &m), 0);
+	cr_assert(control_at_end(&r) && m.n == CONTROL_WAIT_MAX && m.group[63] == 64);
+	static const uint32_t entries[] = { 0, CONTROL_WAIT_MAX + 1, 700 };
+	for (size_t i = 0; i < 3; i++) { /* as the head says */
+		memcpy(bytes + 12, &(unsigned char[]){ (unsigned char)entries[i], (unsigned char)(entries[i] >> 8) }, 2);
+		cr_assert_eq(control_open(&r, bytes, size), 0);
+		cr_assert_eq(control_get_wait(&r, &m), -EBADMSG, "%u groups", entries[i]);
+	}
+	size = wait_bytes(bytes, sizeof(bytes), 3);
+	for (size_t n = CONTROL_HEAD; n < size; n++) { /* cut short */
+		bytes[8] = (unsigned char)n;
+		cr_assert_eq(control_open(&r, bytes, n), 0);
+		cr_assert_eq(control_get_wait(&r, &m), -EBADMSG, "%zu of %zu bytes", n, size);
+	}
 }
