@@ -256,8 +256,11 @@ static int prove(struct dsm_engine *e, struct udp_peer *p, uint64_t now)
 {
 	if (udp_is_full(e))
 		return turn_away(e, p);
-	if (udp_sender_init(&p->sender, UDP_QUEUE) || udp_receiver_init(&p->receiver, CONTROL_MAX))
-		return -ENOMEM;
+	if (udp_sender_init(&p->sender, UDP_QUEUE) || udp_receiver_init(&p->receiver, CONTROL_MAX)) {
+		udp_sender_free(&p->sender);
+		udp_refused(e, COUNTER_REFUSED_FULL, &p->control_route.path, "no memory for another client");
+		return -ENOMEM; /* it will come again */
+	}
 	p->session = (struct session){ .ops = &udp_ops, .engine = e, .uid = (uint32_t)-1 };
 	p->proven = true;
 	p->ticked_ns = now;

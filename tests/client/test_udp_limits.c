@@ -2,7 +2,9 @@
 /* What one host, and time, may do to others at the engine's udp: half-open handshakes, memory that
  * fails, and everything that ends by the clock, which is the test's own. */
 #include <criterion/criterion.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,3 +101,50 @@ Test(udp_limits, of_all_of_them_the_one_who_has_most_loses_his_oldest)
 	cr_assert_eq(half_open(), UDP_UNPROVEN_MAX);
 	comes_in(&honest);
 }
+
+/* ---- memory that fails ---- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_OWN_CALLOC 0            /* theirs cannot be replaced */
+#elif defined(__has_feature)
+#define HAS_OWN_CALLOC !(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define HAS_OWN_CALLOC 1
+#endif
+
+#if HAS_OWN_CALLOC
+void *__libc_calloc(size_t n, size_t size);
+static _Atomic unsigned failures;
+static atomic_bool failing;
+
+/* No memory for what a receiver keeps. */
+void *calloc(size_t n, size_t size)
+{
+	if (n == UDP_WINDOW && size == sizeof(struct udp_kept) && atomic_load(&failing)) {
+		failures++;
+		return NULL;
+	}
+	return __libc_calloc(n, size);
+}
+
+Test(udp_limits, a_session_without_memory_costs_none_and_comes_again)
+{
+	struct client c;
+	connect_from(&c, INADDR_LOOPBACK, port);
+	atomic_store(&failing, true);
+	struct mallinfo2 before = mallinfo2();
+	for (unsigned i = 0; i < 20; i++) {
+		unsigned char d[UDP_DATAGRAM];
+		struct udp_writer w = udp_flow_begin(d);
+		udp_put_prove(&w, &(struct udp_prove){ 1 });
+		say(&c, &c.control, &w, d);
+	}
+	for (int i = 0; i < 2000 && failures < 20; i++)
+		usleep(10000);
+	cr_assert_eq(failures, 20);
+	struct mallinfo2 after = mallinfo2();
+	cr_assert_lt(after.hblkhd + after.uordblks, before.hblkhd + before.uordblks + (1u << 20), "a sender has 270 KB");
+	atomic_store(&failing, false);
+	comes_in(&c);
+}
+#endif
