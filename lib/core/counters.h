@@ -52,7 +52,10 @@
 	X(UDP_UPDATES, "udp_updates", "groups sent to udp clients that have subscribed") \
 	X(REFUSED_RATE, "refused_rate", "rdma: connections refused: too many within a tick, of one host or of all") \
 	X(REFUSED_TOKEN, "refused_token", "rdma: read or write pairs refused: no such session, or not its token") \
-	X(REFUSED_PAIR, "refused_pair", "rdma: read or write pairs refused: there already, or without the role")
+	X(REFUSED_PAIR, "refused_pair", "rdma: read or write pairs refused: there already, or without the role") \
+	X(REFUSED_ENDING, "refused_ending", "attaches refused: the engine is ending") \
+	X(UDP_BUSY, "udp_busy", "handshakes not heard, or given up for others: more at once than is taken") \
+	X(UDP_PUT_OFF, "udp_put_off", "questions of udp clients not answered: too much work, they come again")
 
 #define COUNTER_ENUM(id, name, what) COUNTER_##id,
 enum counter { COUNTER_LIST(COUNTER_ENUM) COUNTER_COUNT };

@@ -76,8 +76,9 @@ static uint32_t count_host(uint8_t hosts[][16], uint32_t n, const uint8_t host[1
 
 /* For one more of this host. Of those that never sealed anything the oldest goes, of the host that has
  * most of them: who makes many throws out his own. */
-static void make_room(struct udp_server *u, const struct udp_path *from)
+static void make_room(struct dsm_engine *e, const struct udp_path *from)
 {
+	struct udp_server *u = e->udp;
 	struct udp_peer *open[UDP_UNPROVEN_MAX], *goes = NULL;
 	uint8_t hosts[UDP_UNPROVEN_MAX][16], own[16];
 	uint32_t n = 0, most = 0;
@@ -98,6 +99,7 @@ static void make_room(struct udp_server *u, const struct udp_path *from)
 			goes = open[i];
 		}
 	}
+	region_count(e->region, COUNTER_UDP_BUSY, 1);
 	udp_forget(u, goes);
 }
 
@@ -149,7 +151,7 @@ static void take(struct dsm_engine *e, const struct udp_path *from, const unsign
 	const struct udp_init *m, const struct key *key)
 {
 	struct udp_server *u = e->udp;
-	make_room(u, from);
+	make_room(e, from);
 	struct udp_peer *p = calloc(1, sizeof(*p));
 	if (!p || udp_place(u, p)) {
 		free(p);
@@ -233,6 +235,7 @@ void udp_on_init(struct dsm_engine *e, const struct udp_path *from, const unsign
 	}
 	if (u->ending) {
 		udp_refuse(u, from, m.client, UDP_CAUSE_ENDING);
+		region_count(e->region, COUNTER_REFUSED_ENDING, 1);
 	} else if (udp_is_full(e)) {
 		udp_refuse(u, from, m.client, UDP_CAUSE_FULL);
 		udp_refused(e, COUNTER_REFUSED_FULL, from, "the engine has all the clients it takes");
@@ -241,5 +244,7 @@ void udp_on_init(struct dsm_engine *e, const struct udp_path *from, const unsign
 		udp_refused(e, COUNTER_REFUSED_KEY, from, "no key, or one that is not known here");
 	} else if (may_shake(u, from)) {
 		take(e, from, datagram, &m, key);
+	} else {
+		region_count(e->region, COUNTER_UDP_BUSY, 1);
 	}
 }

@@ -188,8 +188,10 @@ void udp_serve_read(struct dsm_engine *e, struct udp_peer *p, const struct udp_r
 {
 	uint64_t seq = 0, work = work_of(e, m);
 	bool with_bytes = m->kind <= UDP_READ_STEP;
-	if (m->bytes > UDP_READ_MAX || !udp_may_work(p, work, *left))
+	if (m->bytes > UDP_READ_MAX || !udp_may_work(p, work, *left)) {
+		region_count(e->region, COUNTER_UDP_PUT_OFF, 1);
 		return;
+	}
 	struct udp_answer a = { .id = m->id };
 	a.status = answer_to(e, m, &seq, &work);
 	udp_worked(e->udp, p, work, left);

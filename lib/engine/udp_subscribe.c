@@ -113,8 +113,10 @@ int udp_on_subscribe(struct dsm_engine *e, struct udp_peer *p, const struct udp_
 	struct udp_subscribed said = { m.id, 0 };
 	if (!find(p->subs, m.id)) {
 		said.status = bytes_of(e->region, &m, &bytes);
-		if (!udp_may_work(p, bytes, *left))
-			return 0; /* it will come again */
+		if (!udp_may_work(p, bytes, *left)) {
+			region_count(e->region, COUNTER_UDP_PUT_OFF, 1);
+			return 0;
+		}
 		udp_worked(e->udp, p, bytes, left);
 		if (!said.status)
 			said.status = add(e, p, &m, bytes);

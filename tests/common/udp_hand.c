@@ -74,20 +74,20 @@ void say_segment(struct client *c, bool data, const void *bytes, size_t n, uint1
 	say(c, data ? &c->data : &c->control, &w, d);
 }
 
-/* Sends until something of that type comes, in `in`: its bytes; 0 a REFUSE or nothing. */
-static size_t exchange(int fd, const unsigned char d[UDP_DATAGRAM], enum udp_type wanted, unsigned char in[UDP_DATAGRAM])
+size_t exchange(int fd, const unsigned char d[UDP_DATAGRAM], enum udp_type wanted, unsigned char in[UDP_DATAGRAM],
+	int again_ms)
 {
 	struct pollfd p = { fd, POLLIN, 0 };
 	uint8_t version;
-	for (int tries = 0; tries < 100; tries++) {
+	for (int tries = 0; tries < 20000 / again_ms; tries++) {
 		send(fd, d, UDP_DATAGRAM, 0);
-		while (poll(&p, 1, 200) == 1) {
+		while (poll(&p, 1, again_ms) == 1) {
 			ssize_t n = recv(fd, in, UDP_DATAGRAM, 0);
 			int type = n > 0 ? udp_type_of(in, (size_t)n, &version) : 0;
 			if (type == (int)wanted)
 				return (size_t)n;
 			if (type == UDP_REFUSE)
-				return 0;
+				return 0; /* not what was wanted */
 		}
 	}
 	return 0;
@@ -109,11 +109,11 @@ bool shake_hands(struct client *c)
 	udp_put_offer(raw, &offer);
 	ok(noise_write(&hs, raw, sizeof(raw), init.message, sizeof(init.message), &n));
 	udp_put_init(d, &init);
-	cr_assert_eq(exchange(c->fd, d, UDP_COOKIE_IS, in), 24);
+	cr_assert_eq(exchange(c->fd, d, UDP_COOKIE_IS, in, 200), 24);
 	ok(udp_get_cookie(in, 24, &cookie));
 	memcpy(init.cookie, cookie.cookie, UDP_COOKIE);
 	udp_put_init(d, &init);
-	size_t got = exchange(c->fd, d, UDP_RESP, in);
+	size_t got = exchange(c->fd, d, UDP_RESP, in, 200);
 	if (!got)
 		return false;
 	ok(udp_get_resp(in, got, &resp));

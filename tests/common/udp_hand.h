@@ -28,6 +28,10 @@ struct client {
 
 /* A socket of 127.0.0.0/8 (`host`, host order) that is connected to 127.0.0.1:port. */
 int socket_from(in_addr_t host, unsigned port);
+/* Sends `d`, again each so many ms, until something of that type comes, in `in`: its bytes. 0: a REFUSE
+ * came that was not wanted, or nothing within 20 s. */
+size_t exchange(int fd, const unsigned char d[UDP_DATAGRAM], enum udp_type wanted, unsigned char in[UDP_DATAGRAM],
+	int again_ms);
 /* INIT, cookie, INIT, RESP: over c->fd, which is there. False: refused, or nothing came for 20 s. */
 bool shake_hands(struct client *c);
 /* Socket and handshake, from `host`. */
