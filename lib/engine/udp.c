@@ -249,6 +249,8 @@ static int open_server(struct dsm_engine *e, struct udp_server *u)
 	rc = udp_batch_new(&u->batch);
 	u->room = e->options.max_clients + UDP_UNPROVEN_MAX;
 	u->room = u->room > 65536 ? 65536 : u->room;
+	for (u->queue = UDP_QUEUE; u->queue < e->options.max_clients / 4 && u->queue < UDP_QUEUE << 8;)
+		u->queue *= 2;
 	u->peers = calloc(u->room, sizeof(struct udp_peer *));
 	u->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (rc == 0 && !u->peers)

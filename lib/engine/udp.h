@@ -25,7 +25,7 @@
 #define UDP_DIRTY 64u
 #define UDP_SHAKES_MAX 64u          /* handshakes a tick: more are not heard, and come again */
 #define UDP_SHAKES_SOURCE 32u       /* of them one host: half are left to the others */
-#define UDP_QUEUE 256u              /* segments to a client */
+#define UDP_QUEUE 256u              /* segments to a client; more above 1024 clients, who are listed at once */
 #define UDP_WORK 65536u             /* bytes gone through to answer one datagram, but for its first question */
 #define UDP_WORK_TURN (1u << 20)    /* of a turn: after the datagram that spends them time is looked after */
 #define UDP_WORK_BURST_NS UINT64_C(16000000)    /* see struct udp_peer, busy_until */
@@ -78,6 +78,7 @@ struct udp_server {
 	uint8_t secret[2][UDP_SECRET];
 	uint64_t rotated_ns, accused_ns, active_ns; /* active: the last datagram came */
 	uint32_t idle_ms;
+	uint32_t queue;             /* segments to a client: at least a quarter of max_clients, 220 bytes each */
 	uint32_t room, unproven, closing, armed;
 	unsigned came, at;          /* datagrams of the batch; the next one of them to be looked at */
 	size_t turn_left;           /* bytes that this turn may go through */

@@ -256,7 +256,7 @@ static int prove(struct dsm_engine *e, struct udp_peer *p, uint64_t now)
 {
 	if (udp_is_full(e))
 		return turn_away(e, p);
-	if (udp_sender_init(&p->sender, UDP_QUEUE) || udp_receiver_init(&p->receiver, CONTROL_MAX)) {
+	if (udp_sender_init(&p->sender, e->udp->queue) || udp_receiver_init(&p->receiver, CONTROL_MAX)) {
 		udp_sender_free(&p->sender);
 		udp_refused(e, COUNTER_REFUSED_FULL, &p->control_route.path, "no memory for another client");
 		return -ENOMEM; /* it will come again */

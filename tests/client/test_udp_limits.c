@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/fixture.h"
@@ -23,10 +24,15 @@ static struct dsm_engine *engine;
 static unsigned port;
 static char uri[64];
 
+static atomic_bool running;         /* else the clock stands still */
+
 static uint64_t test_now(void *context)
 {
+	struct timespec t = { 0 };
 	(void)context;
-	return atomic_load(&time_ns);
+	if (atomic_load(&running))
+		clock_gettime(CLOCK_MONOTONIC, &t);
+	return atomic_load(&time_ns) + (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
 }
 
 static const struct dsm_clock test_clock = { test_now, test_now, NULL };
@@ -43,6 +49,7 @@ static void set_up(void)
 	opts.clock = &test_clock;
 	opts.tick_ms = 10;
 	opts.lease_ms = 1000;
+	opts.max_clients = 6000;
 	ok(fixture_engine_of(FIXTURE_NETWORK, &opts, name, &engine));
 }
 
@@ -100,6 +107,69 @@ Test(udp_limits, of_all_of_them_the_one_who_has_most_loses_his_oldest)
 	open_many(INADDR_LOOPBACK + 3, 40);
 	cr_assert_eq(half_open(), UDP_UNPROVEN_MAX);
 	comes_in(&honest);
+}
+
+/* ---- many sessions ---- */
+
+#define MANY 4000u
+
+static int take_nothing(struct session *x, const void *message, size_t bytes)
+{
+	(void)x, (void)message, (void)bytes;
+	return 0;
+}
+
+static void long_address(const struct session *x, char *text, size_t size)
+{
+	(void)x;
+	memset(text, 'a', size - 1);
+	text[size - 1] = '\0';
+}
+
+static void free_one(struct session *x)
+{
+	free(x);
+}
+
+static const struct session_ops made_up = { .transport = "made-up", .send = take_nothing, .address = long_address,
+	.free = free_one };
+
+static int count_one(const struct dsm_client_info *info, void *context)
+{
+	*(unsigned *)context += strcmp(info->transport, "made-up") == 0;
+	return 0;
+}
+
+/* The list of them is longer than what is kept for a client of an ordinary engine. */
+Test(udp_limits, a_long_list_of_clients_ends_nobodys_session)
+{
+	struct dsm_options as = DSM_OPTIONS_INIT;
+	struct dsm_status status;
+	struct dsm *dsm = NULL;
+	unsigned n = 0;
+	atomic_store(&running, true);
+	as.attach_timeout_ms = as.call_timeout_ms = 20000;
+	ok(dsm_attach(uri, &as, &dsm));
+	pthread_mutex_lock(&engine->lock);
+	for (unsigned i = 0; i < MANY; i++) {
+		struct session *x = calloc(1, sizeof(*x));
+		x->ops = &made_up;
+		x->greeted = true;
+		memset(x->program, 'p', sizeof(x->program) - 1);
+		server_add(engine, x);
+	}
+	pthread_mutex_unlock(&engine->lock);
+	int rc = dsm_foreach_client(dsm, 20000, count_one, &n);
+	pthread_mutex_lock(&engine->lock);
+	for (struct session *x = engine->sessions; x; x = x->next)
+		x->dead |= x->ops == &made_up;
+	server_sweep(engine);
+	pthread_mutex_unlock(&engine->lock);
+	ok(rc);
+	cr_assert_eq(n, MANY);
+	ok(dsm_status(dsm, &status));
+	cr_assert_eq(status.reattached, 0);
+	dsm_detach(&dsm);
 }
 
 /* ---- memory that fails ---- */
