@@ -12,6 +12,7 @@
 #define FIRST_MS 50                 /* then an INIT goes out again, and each time later */
 #define LAST_MS 500
 #define BUFFER (1 << 20)
+#define COOKIES_AT_ONCE 3u          /* of a dial: who sends one after the other makes nobody send much */
 
 /* One try at one address. */
 struct dial {
@@ -20,6 +21,7 @@ struct dial {
 	struct noise_handshake hs;
 	struct udp_init init;
 	unsigned char datagram[UDP_DATAGRAM + 1];
+	uint32_t cookies;           /* answered at once */
 	uint64_t asked_ns;          /* since when INIT goes out with this cookie; 0 = not yet */
 	bool done;
 };
@@ -89,7 +91,8 @@ static int take_answer(struct dial *d, size_t n)
 	int type = udp_type_of(d->datagram, n, &version);
 	if (type == UDP_COOKIE_IS && udp_get_cookie(d->datagram, n, &cookie) == 0 &&
 	    cookie.client == d->init.client) {
-		bool fresh = memcmp(d->init.cookie, cookie.cookie, UDP_COOKIE) != 0;
+		bool fresh = memcmp(d->init.cookie, cookie.cookie, UDP_COOKIE) != 0 && d->cookies < COOKIES_AT_ONCE;
+		d->cookies += fresh;
 		memcpy(d->init.cookie, cookie.cookie, UDP_COOKIE);
 		d->asked_ns = fresh ? 0 : d->asked_ns;
 		return fresh;
