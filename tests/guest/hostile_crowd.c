@@ -22,7 +22,7 @@ static int half_open(struct raw *r, unsigned how)
 	return rc || how != 1 ? rc : endpoint_send(&r->ep, out, sizeof(out));
 }
 
-/* How many places strangers get; UINT32_MAX: connecting took so long that the first were gone. */
+/* How many places strangers get; UINT32_MAX: connecting took so long that the first may have been gone. */
 static unsigned strangers(int *rc)
 {
 	unsigned in = 0;
@@ -44,13 +44,13 @@ static void crowd(void)
 	int rc = 0;
 	unsigned in = UINT32_MAX;
 	uint64_t full = counter("refused_full"), late = counter("refused_key");
-	for (int turn = 0; turn < 3 && in == UINT32_MAX; turn++) {
+	for (int turn = 0; turn < 5 && in == UINT32_MAX; turn++) {
 		disperse();
 		usleep(300000);
 		in = strangers(&rc);
 	}
 	if (in == UINT32_MAX)
-		printf("this machine is too slow for a crowd\n");
+		printf("skipped: how many places strangers get: connecting took longer than they may stay\n");
 	else
 		check(rc == -EBUSY && in >= HOSTILE_CLIENTS / 4 && in <= HOSTILE_CLIENTS / 2 + 1,
 			"%u half-open handshakes have places (%d %s)", in, rc, dsm_error());

@@ -295,10 +295,11 @@ enum ibv_wc_status raw_work(struct raw *r, enum verbs_kind kind, enum ibv_wr_opc
 	struct ibv_send_wr wr = { .wr_id = 7, .sg_list = &sge, .num_sge = 1, .opcode = opcode,
 		.send_flags = IBV_SEND_SIGNALED | (quiet ? 0 : IBV_SEND_SOLICITED) };
 	struct ibv_send_wr *bad;
-	if (opcode == IBV_WR_ATOMIC_FETCH_AND_ADD) {
+	if (opcode == IBV_WR_ATOMIC_FETCH_AND_ADD || opcode == IBV_WR_ATOMIC_CMP_AND_SWP) {
 		wr.wr.atomic.remote_addr = addr;
 		wr.wr.atomic.rkey = rkey;
-		wr.wr.atomic.compare_add = 1;
+		wr.wr.atomic.compare_add = opcode == IBV_WR_ATOMIC_FETCH_AND_ADD;
+		wr.wr.atomic.swap = UINT64_C(0xeeeeeeeeeeeeeeee); /* what is 0 */
 	} else {
 		wr.wr.rdma.remote_addr = addr;
 		wr.wr.rdma.rkey = rkey;

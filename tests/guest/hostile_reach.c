@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,6 +83,11 @@ static const struct attack reader_attacks[] = {
 	{ "WRITE to a bank", VERBS_READ, IBV_WR_RDMA_WRITE, 128, false, BANK, BANK, 0, 8, false },
 	{ "WRITE of nothing", VERBS_READ, IBV_WR_RDMA_WRITE, 0, false, BASE, BASE, 0, 0, false },
 	{ "atomic add", VERBS_READ, IBV_WR_ATOMIC_FETCH_AND_ADD, 128, false, BANK, BANK, 0, 8, false },
+	{ "compare and swap", VERBS_READ, IBV_WR_ATOMIC_CMP_AND_SWP, 128, false, BANK, BANK, 0, 8, false },
+	{ "compare and swap by an owner's key", VERBS_READ, IBV_WR_ATOMIC_CMP_AND_SWP, 72, false, RIVAL, RIVAL, 0, 8,
+		false },
+	{ "compare and swap by the control pair", VERBS_CONTROL, IBV_WR_ATOMIC_CMP_AND_SWP, 128, false, BANK,
+		BANK, 0, 8, false },
 	{ "message on the read pair", VERBS_READ, IBV_WR_SEND, 0, false, BASE, BASE, 0, 0, false },
 	{ "WRITE by the control pair", VERBS_CONTROL, IBV_WR_RDMA_WRITE, 128, false, BANK, BANK, 0, 8, false },
 	{ "atomic add by the control pair", VERBS_CONTROL, IBV_WR_ATOMIC_FETCH_AND_ADD, 128, false, BANK,
@@ -103,6 +109,10 @@ static const struct attack owner_attacks[] = {
 	{ "READ by the write pair", VERBS_WRITE, IBV_WR_RDMA_READ, 0, false, OWN, OWN, 0, 8, false },
 	{ "READ of the header by the write pair", VERBS_WRITE, IBV_WR_RDMA_READ, 0, false, BASE, BASE, 0, 64, false },
 	{ "atomic add to the own bank", VERBS_WRITE, IBV_WR_ATOMIC_FETCH_AND_ADD, 72, false, OWN, OWN, 0, 8, false },
+	{ "compare and swap in the own bank", VERBS_WRITE, IBV_WR_ATOMIC_CMP_AND_SWP, 72, false, OWN, OWN, 0, 8,
+		false },
+	{ "compare and swap in another owner's bank", VERBS_WRITE, IBV_WR_ATOMIC_CMP_AND_SWP, 72, false, RIVAL, RIVAL,
+		0, 8, false },
 	{ "WRITE by the read pair with the own key", VERBS_READ, IBV_WR_RDMA_WRITE, 72, false, OWN, OWN, 0, 8, false },
 	{ "READ by the read pair with the own key", VERBS_READ, IBV_WR_RDMA_READ, 0, false, OWN, OWN, 0, 8, false },
 };
@@ -186,12 +196,26 @@ static void roles(void)
 	all_is_well("false roles");
 }
 
+/* Somebody whose pair is as good as ever tries the key of a bank that another had before. */
+static void old_key(struct raw *by, enum verbs_kind kind, const struct control_keys *old, const char *who)
+{
+	const _Atomic uint64_t *word = (const void *)(uintptr_t)(old->own_addr + 72); /* the engine is in this process */
+	uint64_t cut = counter("protection_errors");
+	memset(by->buffer.at, 0xee, 64);
+	check(raw_work(by, kind, IBV_WR_RDMA_WRITE, old->own_addr + 72, old->own_rkey, 8) != IBV_WC_SUCCESS,
+		"the old key opens the bank to %s", who);
+	check(counts("protection_errors", cut), "the old key in the hands of %s was not counted", who);
+	/* at an owner's end the engine writes there itself */
+	check(atomic_load(word) != UINT64_C(0xeeeeeeeeeeeeeeee), "%s has written by the old key", who);
+	check(raw_cut(by, CUT_MS), "%s who tried the old key lives on", who);
+}
+
 /* The second takes over from the first, whose connection and keys then open nothing. */
 static void fence(void)
 {
 	struct control_reader in;
 	struct control_event event;
-	if (!greet_and_join(&raw, "far", 0, VERBS_WRITE))
+	if (!greet_and_join(&raw, "far", 0, VERBS_WRITE) || !greet_and_join(&rival, "rival", 0, VERBS_WRITE))
 		return;
 	check(raw_connect(&other, key_for("far")) == 0 && raw_hello(&other, "far", 0) == -EBUSY, "two owners at once");
 	raw_close(&other);
@@ -216,9 +240,14 @@ static void fence(void)
 	memset(other.buffer.at, 0x11, 64);
 	check(raw_work(&other, VERBS_WRITE, IBV_WR_RDMA_WRITE, other.keys.own_addr + 72, other.keys.own_rkey,
 		8) == IBV_WC_SUCCESS, "the successor does not write");
-	check(raw_work(&other, VERBS_WRITE, IBV_WR_RDMA_WRITE, other.keys.own_addr + 72, raw.keys.own_rkey,
-		8) != IBV_WC_SUCCESS || raw.keys.own_rkey == other.keys.own_rkey, "the old key opens the bank");
+	check(raw.keys.own_rkey != other.keys.own_rkey && raw.keys.own_addr == other.keys.own_addr,
+		"the successor has the key that the fenced owner had, or another bank");
+	struct control_keys old = raw.keys;
+	old_key(&raw, VERBS_READ, &old, "the fenced owner");
+	old_key(&rival, VERBS_WRITE, &old, "another owner");
+	old_key(&other, VERBS_WRITE, &old, "the successor");
 	raw_close(&raw);
+	raw_close(&rival);
 	raw_close(&other);
 	all_is_well("a takeover");
 }
