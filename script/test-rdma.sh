@@ -62,7 +62,7 @@ suite_rdma() {
 		;;
 	isolation)
 		rdma_run 1 140 hostile gcc
-		rdma_run 1 120 many gcc --cycles 200
+		rdma_run 1 200 many gcc --cycles 1000
 		;;
 	stress)
 		rdma_run 1 180 stress gcc --seconds 40
