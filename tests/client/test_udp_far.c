@@ -25,6 +25,12 @@ static _Atomic uint32_t lost_questions; /* so many so far; with the first the ha
 static _Atomic uint64_t jump_ms, jumped_ms;
 static uint32_t answers, most_answers; /* of the data flow, on their way now; ever */
 
+/* Of the way's near end; processes beside this one have the ports beside the engine's. */
+static unsigned beside(unsigned port)
+{
+	return 5000 + port % 15000;
+}
+
 static uint64_t now_ms(void)
 {
 	struct timespec t;
@@ -104,7 +110,7 @@ static pthread_t begin_way(unsigned port, uint64_t ms)
 	way_ms = ms;
 	for (int i = 0; i < 2; i++)
 		ends.back[i] = socket_at(port, true);
-	ends.front = socket_at(port + 1, false);
+	ends.front = socket_at(beside(port), false);
 	ok(pthread_create(&thread, NULL, long_way, NULL));
 	return thread;
 }
@@ -127,7 +133,7 @@ Test(udp_far, a_role_lives_while_its_attach_goes_on, .timeout = 120)
 	struct dsm *dsm, *inside;
 	unsetenv("DSM_KEYS");
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
-	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", port + 1);
+	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", beside(port));
 	opts.udp = address;
 	opts.lease_ms = 2000;
 	here.flags = DSM_MANUAL;
@@ -195,7 +201,7 @@ Test(udp_far, a_large_table_comes_by_many_questions_at_once, .timeout = 120)
 	struct dsm *dsm;
 	unsetenv("DSM_KEYS");
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
-	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", port + 1);
+	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", beside(port));
 	struct dsm_engine *engine = large_engine(address);
 	pthread_t thread = begin_way(port, 100);
 	as.attach_timeout_ms = 60000;
@@ -232,7 +238,7 @@ Test(udp_far, a_call_ends_at_its_time_however_often_it_asks, .timeout = 120)
 	struct dsm *dsm;
 	unsetenv("DSM_KEYS");
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
-	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", port + 1);
+	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", beside(port));
 	struct dsm_engine *engine = large_engine(address);
 	pthread_t thread = begin_way(port, 1);
 	as.attach_timeout_ms = 60000;
