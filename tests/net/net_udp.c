@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * udp:// through a network that does everything it may and some people who do what they may not. Behind
- * the relay: a reader, an owner, two that add, one that waits, one that reads a megabyte, one that
- * subscribes and takes nothing. Beside it, at the same engine: clients that come straight and must notice
+ * the relay: a reader, an owner, two that add, one that requests, one that waits, one that reads a
+ * megabyte, one that subscribes and takes nothing. Beside it, at the same engine: clients that come straight and must notice
  * nothing. Whatever happens, reads are right and never torn or older than before (udp_clients.c looks);
  * when it is over, the sum is what was added and the last commit is the last one that was acknowledged:
  * exactly once.
@@ -229,7 +229,7 @@ static void run_all(const char *capture, bool namespaces)
 	bool quick = getenv("DSM_TEST_QUICK") != NULL;
 	const char *only = getenv("NET_UDP_ONLY"); /* the beginning of a row; none of them: netem alone */
 	check(dsm_attach(place.direct, NULL, &watcher) == 0, "%s: %s", place.direct, dsm_error());
-	bool good = watcher && client_start(&straight[0], CLIENT_READER, place.direct) &&
+	bool good = watcher && requests_start(place.direct) && client_start(&straight[0], CLIENT_READER, place.direct) &&
 		client_start(&straight[1], CLIENT_ADDER, place.direct);
 	for (unsigned k = 0; good && k < CLIENT_KINDS; k++)
 		good = client_start(&far[k], k, place.through);
@@ -246,6 +246,7 @@ static void run_all(const char *capture, bool namespaces)
 	end_clients();
 	expect_sum();
 	expect_commits();
+	requests_end();
 	dsm_detach(&watcher);
 }
 

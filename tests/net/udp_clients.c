@@ -16,7 +16,7 @@
 #define BIG_WORDS ((1u << 20) / 8)
 
 const char *const client_names[CLIENT_KINDS] = { "reader", "step", "writer", "adder", "pipeline",
-	"waiter", "big", "idler" };
+	"waiter", "big", "idler", "requester" };
 
 static bool same(double a, double b)
 {
@@ -32,7 +32,7 @@ static double number(const struct dsm_frame *frame, struct dsm *dsm, const char 
 }
 
 /* One good operation, or not; how long it took. */
-static void count(struct client *c, int rc, uint64_t since_ms)
+void client_count(struct client *c, int rc, uint64_t since_ms)
 {
 	uint64_t took = plain_ms() - since_ms;
 	struct dsm_status status = { 0 };
@@ -65,7 +65,7 @@ static void run_reader(struct client *c)
 	for (unsigned i = 0; good && !atomic_load(&c->stop); i ^= 1) {
 		uint64_t start = plain_ms();
 		int rc = dsm_snapshot(c->dsm, groups[i], frames[i]);
-		count(c, rc, start);
+		client_count(c, rc, start);
 		if (rc)
 			continue;
 		double x = number(frames[i], c->dsm, names[i][1]), y = number(frames[i], c->dsm, names[i][2]);
@@ -92,7 +92,7 @@ static void run_step(struct client *c)
 		int rc = dsm_snapshot_step(c->dsm, groups, 2, frames, &step);
 		if (rc == -EAGAIN || rc == -ETIMEDOUT)
 			continue;
-		count(c, rc, start);
+		client_count(c, rc, start);
 		if (rc)
 			continue;
 		double ax = number(frames[0], c->dsm, "sensors.a.x"), ay = number(frames[0], c->dsm, "sensors.a.y");
@@ -121,7 +121,7 @@ static void run_writer(struct client *c)
 			rc = dsm_set_u64(c->dsm, w, ~n);
 		if (rc == 0)
 			rc = dsm_commit(c->dsm, NULL);
-		count(c, rc, start);
+		client_count(c, rc, start);
 		plain_sleep_ms(PAUSE_MS);
 	}
 }
@@ -136,7 +136,7 @@ static void run_adder(struct client *c)
 	while (good && !atomic_load(&c->stop)) {
 		uint64_t start = plain_ms();
 		int rc = dsm_add(c->dsm, cell, &one, NULL, 10000, &before);
-		count(c, rc, start);
+		client_count(c, rc, start);
 		if (rc)
 			atomic_fetch_add(&c->unknown, 1);
 		expect(rc || before.i64 > last, "an add gave %" PRId64 " after %" PRId64, before.i64, last);
@@ -160,12 +160,12 @@ static void run_pipeline(struct client *c)
 		while (n < PIPE && (begun = dsm_add_begin(c->dsm, cell, &one, NULL, &tickets[n])) == 0)
 			n++;
 		if (begun)
-			count(c, begun, start); /* there is room for eight times as many */
+			client_count(c, begun, start); /* there is room for eight times as many */
 		for (unsigned i = 0; i < n; i++) {
 			int rc = -ETIMEDOUT; /* then the ticket is still to be ended */
 			for (unsigned k = 0; k < 3 && rc == -ETIMEDOUT; k++)
 				rc = dsm_add_end(c->dsm, tickets[i], 10000, &before);
-			count(c, rc, start);
+			client_count(c, rc, start);
 			if (rc)
 				atomic_fetch_add(&c->unknown, 1);
 		}
@@ -190,7 +190,7 @@ static void run_waiter(struct client *c)
 		int rc = dsm_wait(c->dsm, group, since, 200, frame);
 		if (rc == -ETIMEDOUT) /* nothing new: no failure */
 			continue;
-		count(c, rc, start);
+		client_count(c, rc, start);
 		if (rc)
 			continue;
 		dsm_frame_info(frame, &info);
@@ -216,7 +216,7 @@ static void run_big(struct client *c)
 		struct dsm_sample s = { 0 };
 		uint64_t start = plain_ms(), first, word = 0;
 		int rc = dsm_snapshot(c->dsm, group, frame);
-		count(c, rc, start);
+		client_count(c, rc, start);
 		if (rc == 0)
 			rc = dsm_frame_read(frame, cell, &s);
 		if (rc == 0 && expect(s.value.len == BIG_WORDS * 8, "big: %" PRIu32 " bytes", s.value.len)) {
@@ -263,7 +263,7 @@ static void run_idler(struct client *c)
 	for (unsigned i = 0; good && i < IDLER_UPDATES && last < now.value.f64; i++) {
 		uint64_t start = plain_ms();
 		rc = dsm_next_update(sub, 10000, &frame, &update);
-		count(c, rc, start);
+		client_count(c, rc, start);
 		last = rc ? last : newer(c, frame, update.index, last);
 	}
 	expect(!good || last >= now.value.f64, "idler: a backlog: %u updates, and still %.0f, not %.0f", IDLER_UPDATES, last,
@@ -277,7 +277,7 @@ static void *run(void *context)
 {
 	static void (*const works[CLIENT_KINDS])(struct client *) = {
 		run_reader, run_step, run_writer, run_adder, run_pipeline, run_waiter, run_big,
-		run_idler,
+		run_idler, run_requester,
 	};
 	struct client *c = context;
 	works[c->kind](c);

@@ -40,7 +40,7 @@ void udp_engine_run(const char *address, int in, int out) __attribute__((noretur
 
 /* ---- udp_clients.c ---- */
 enum client_kind { CLIENT_READER, CLIENT_STEP, CLIENT_WRITER, CLIENT_ADDER, CLIENT_PIPELINE, CLIENT_WAITER,
-	CLIENT_BIG, CLIENT_IDLER, CLIENT_KINDS };
+	CLIENT_BIG, CLIENT_IDLER, CLIENT_REQUESTER, CLIENT_KINDS };
 extern const char *const client_names[CLIENT_KINDS];
 
 struct client {
@@ -58,5 +58,14 @@ struct client {
 /* Attaches, and begins its work. */
 bool client_start(struct client *client, enum client_kind kind, const char *uri);
 void client_stop(struct client *client);
+/* One operation, good or not, that began at plain_ms(). */
+void client_count(struct client *client, int rc, uint64_t since_ms);
+
+/* ---- udp_requests.c ---- */
+/* An owner that takes the requester's requests, in a thread. */
+bool requests_start(const char *uri);
+void run_requester(struct client *client);
+/* After the requester's end: each request came once. */
+void requests_end(void);
 
 #endif
