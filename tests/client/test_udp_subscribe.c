@@ -19,6 +19,17 @@ static struct dsm_engine *engine;
 static struct dsm *writer, *local;
 static char uri[64];
 
+static _Atomic uint64_t time_ns = 1000000000000u;
+
+static uint64_t test_now(void *context)
+{
+	(void)context;
+	return time_ns;
+}
+
+static const struct dsm_clock standing = { test_now, test_now, NULL };
+static const struct dsm_clock *clock_of_engine; /* NULL: the system's */
+
 static void open_engine(void)
 {
 	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
@@ -29,6 +40,7 @@ static void open_engine(void)
 	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", port);
 	opts.udp = address;
 	opts.lease_ms = 5000;
+	opts.clock = clock_of_engine;
 	ok(fixture_engine(&opts, name, &engine));
 	fixture_uri("shm", name, near);
 	own.owner = "operator";
@@ -164,6 +176,131 @@ Test(udp_subscribe, the_filter_is_the_engines, .timeout = 60)
 	write_rop(99);
 	usleep(200000);
 	cr_assert_eq(updates() - before, 0, "sent to who has ended its subscription");
+	dsm_detach(&r);
+	close_engine();
+}
+
+static struct dsm_subscription *subscribe_to(struct dsm *dsm, const struct dsm_interest *like, double rate_hz,
+	uint32_t every_nth)
+{
+	struct dsm_subscription_options opts = DSM_SUBSCRIPTION_OPTIONS_INIT;
+	struct dsm_interest x = *like;
+	struct dsm_subscription *s = NULL;
+	opts.max_rate_hz = rate_hz;
+	opts.every_nth = every_nth;
+	ok(dsm_group(dsm, "setpoints", &x.group));
+	ok(dsm_subscribe(dsm, &x, 1, &opts, &s));
+	return s;
+}
+
+/* Nothing goes, and nothing comes. */
+static void expect_silence(struct dsm *dsm, struct dsm_subscription *s, uint64_t before)
+{
+	cr_assert_eq(take(dsm, s, 150), -1);
+	cr_assert_eq(updates() - before, 0, "%llu updates went", (unsigned long long)(updates() - before));
+}
+
+static void expect_one(struct dsm *dsm, struct dsm_subscription *s, uint64_t before, double value)
+{
+	cr_assert_eq(take(dsm, s, 20000), value);
+	cr_assert_eq(updates() - before, 1, "%llu updates went", (unsigned long long)(updates() - before));
+	usleep(50000); /* its acknowledgement is there */
+}
+
+/* By the engine's clock, which stands still meanwhile. */
+Test(udp_subscribe, the_rate_is_the_engines, .timeout = 60)
+{
+	static const struct dsm_interest any = { .kind = DSM_DEADBAND_NONE };
+	clock_of_engine = &standing;
+	open_engine();
+	struct dsm *r = attach(NULL);
+	write_rop(50);
+	uint64_t before = updates();
+	struct dsm_subscription *s = subscribe_to(r, &any, 1, 1);
+	expect_one(r, s, before, 50);
+	for (double value = 1; value < 4; value++) {
+		before = updates();
+		for (int i = 0; i < 50; i++) {
+			write_rop(value + i);
+			usleep(1000);
+		}
+		expect_silence(r, s, before);
+		time_ns += 900000000u;
+		expect_silence(r, s, before);
+		time_ns += 100000000u;
+		expect_one(r, s, before, value + 49);
+	}
+	dsm_unsubscribe(&s);
+	dsm_detach(&r);
+	close_engine();
+}
+
+Test(udp_subscribe, every_nth_and_percent_are_the_engines, .timeout = 60)
+{
+	static const struct dsm_interest any = { .kind = DSM_DEADBAND_NONE },
+		percent = { .kind = DSM_DEADBAND_PERCENT, .deadband = 10 };
+	clock_of_engine = &standing; /* nothing is sent again because this machine is slow */
+	open_engine();
+	struct dsm *r = attach(NULL);
+	write_rop(50);
+	uint64_t before = updates();
+	struct dsm_subscription *s = subscribe_to(r, &any, 0, 10);
+	expect_one(r, s, before, 50);
+	for (int k = 0; k < 3; k++) {
+		before = updates();
+		for (int i = 1; i < 10; i++) {
+			write_rop(i);
+			usleep(2000);
+		}
+		expect_silence(r, s, before);
+		write_rop(70 + k);
+		expect_one(r, s, before, 70 + k);
+	}
+	dsm_unsubscribe(&s);
+	write_rop(80);
+	before = updates();
+	s = subscribe_to(r, &percent, 0, 1);
+	expect_one(r, s, before, 80);
+	before = updates();
+	for (int i = 0; i < 50; i++) {
+		write_rop(72.5 + i % 15); /* within 8 of 80 */
+		usleep(2000);
+	}
+	expect_silence(r, s, before);
+	write_rop(88.5);
+	expect_one(r, s, before, 88.5);
+	dsm_unsubscribe(&s);
+	dsm_detach(&r);
+	close_engine();
+}
+
+/* Who has it already is not sent it again. */
+Test(udp_subscribe, resuming_is_the_engines, .timeout = 60)
+{
+	struct dsm_interest x = { .kind = DSM_DEADBAND_NONE };
+	const struct dsm_frame *frame;
+	struct dsm_update first, next;
+	clock_of_engine = &standing; /* nothing is sent again because this machine is slow */
+	open_engine();
+	struct dsm *r = attach(NULL);
+	write_rop(50);
+	struct dsm_subscription *s = subscribe_to(r, &x, 0, 1);
+	ok(dsm_next_update(s, 20000, &frame, &first));
+	cr_assert_eq(first.why, DSM_UPDATE_SNAPSHOT);
+	dsm_unsubscribe(&s);
+	x.resume = first.resume;
+	uint64_t before = updates();
+	s = subscribe_to(r, &x, 0, 1);
+	expect_silence(r, s, before);
+	write_rop(51);
+	ok(dsm_next_update(s, 20000, &frame, &next));
+	cr_assert_eq(next.why, DSM_UPDATE_CHANGE);
+	cr_assert_eq(updates() - before, 1);
+	dsm_unsubscribe(&s);
+	before = updates();
+	s = subscribe_to(r, &x, 0, 1); /* the control: it has an older one */
+	expect_one(r, s, before, 51);
+	dsm_unsubscribe(&s);
 	dsm_detach(&r);
 	close_engine();
 }
