@@ -319,6 +319,12 @@ static int check_growth(const struct dsm_table *table, const struct table_group 
 			"because its owner \"%s\" may attach through a network", name,
 			(unsigned long long)g->payload_bytes, (unsigned long long)TABLE_BIG_PAYLOAD,
 			table_text(table, owner->name));
+	uint64_t own = owner->ring_bytes - g->old_ring + g->new_ring;
+	if (owner->network && own > TABLE_NETWORK_RINGS_MAX)
+		return dsm__fail(-E2BIG, "%s: with it (%u slots) the groups of \"%s\" have %llu bytes: at most %llu "
+			"(1 GiB), because he may attach through a network", name, g->slots,
+			table_text(table, owner->name), (unsigned long long)own,
+			(unsigned long long)TABLE_NETWORK_RINGS_MAX);
 	uint64_t rings = table->ring_bytes - g->old_ring + g->new_ring;
 	if (rings > TABLE_RINGS_MAX)
 		return dsm__fail(-E2BIG, "%s: with it (%u slots) the region has %llu bytes: at most "

@@ -18,6 +18,9 @@
 #define TABLE_BIG_PAYLOAD ((uint64_t)64 << 20)  /* above: mapped memory only, no check word */
 #define TABLE_PAYLOAD_MAX (DSM_ARRAY_MAX + 4096) /* one cell of the largest size, and small ones */
 #define TABLE_RINGS_MAX ((uint64_t)256 << 30)   /* all rings of the region together */
+/* All rings of an owner who may attach through a network: an RDMA device registers them in one go at
+ * each grant, for which the engine's thread stands still (docs/protocol.md). */
+#define TABLE_NETWORK_RINGS_MAX ((uint64_t)1 << 30)
 
 struct table_owner {
 	uint32_t name, users;       /* pool offsets */

@@ -168,6 +168,27 @@ Test(table, network_groups_are_smaller)
 	REFUSED(add_cell("b", DSM_BYTES, 64u << 20), -E2BIG, "network");
 }
 
+static int add_large(const char *owner, const char *group, const char *cell)
+{
+	struct dsm_cell_spec spec = cell_spec(cell, DSM_BYTES, 60u << 20);
+	spec.group = group;
+	int rc = add_group(owner, group, 8);
+	return rc ? rc : dsm_table_cell(table, &spec);
+}
+
+Test(table, banks_of_network_owners_are_smaller)
+{
+	cr_assert_eq(dsm_table_owner(table, &(struct dsm_owner_spec){ .name = "far", .network = true }), 0);
+	cr_assert_eq(dsm_table_owner(table, &(struct dsm_owner_spec){ .name = "near", .network = false }), 0);
+	cr_assert_eq(add_large("near", "n1", "v"), 0, "%s", dsm_error());
+	cr_assert_eq(add_large("near", "n2", "v"), 0, "%s", dsm_error());
+	cr_assert_eq(add_large("near", "n3", "v"), 0, "%s", dsm_error());
+	cr_assert_eq(add_large("far", "f1", "v"), 0, "%s", dsm_error());
+	cr_assert_eq(add_large("far", "f2", "v"), 0, "%s", dsm_error());
+	REFUSED(add_large("far", "f3", "v"), -E2BIG, "the groups of \"far\" have");
+	cr_assert_eq(table->cell_count, 5);
+}
+
 Test(table, names)
 {
 	struct dsm_table *other = NULL;
