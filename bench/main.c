@@ -76,6 +76,7 @@ static void rdma_rows(struct bench_list *list)
 	bench_rows_rdma_batch(list);
 	bench_rows_rdma_load(list);
 	bench_rows_rdma_switches(list);
+	bench_rows_rdma_wait(list);
 	bench_rows_rdma_observer(list);
 }
 #else

@@ -139,6 +139,7 @@ void bench_rows_rdma(struct bench_list *list);
 void bench_rows_rdma_batch(struct bench_list *list);
 void bench_rows_rdma_load(struct bench_list *list);
 void bench_rows_rdma_switches(struct bench_list *list);
+void bench_rows_rdma_wait(struct bench_list *list);
 void bench_rows_rdma_observer(struct bench_list *list);
 
 #endif

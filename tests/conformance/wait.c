@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conformance: waiting for a commit to any of several groups, and in a loop of one's own. */
 #include <dsm/batch.h>
+#include <dsm/subscribe.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -153,6 +154,40 @@ CONFORMANCE(waiting_ends_with_the_engine)
 	cr_assert_eq(changed, 77u);
 	dsm_detach(&r);
 	ok(place_open(&rig->place, FIXTURE_NETWORK, rig_serve(rig)));
+}
+
+/* Whoever waits for several does not look at them meanwhile. */
+CONFORMANCE(a_subscription_to_several_groups_sleeps)
+{
+	struct dsm *r = rig_attach(rig, NULL, 0);
+	struct dsm_subscription *sub = NULL;
+	struct dsm_interest interests[GROUPS] = { 0 };
+	const struct dsm_frame *frame;
+	struct dsm_update update;
+	struct dsm_stats before, after;
+	struct scene s;
+	set_up(rig, &s, r);
+	for (unsigned i = 0; i < GROUPS; i++)
+		interests[i].group = s.group[i];
+	ok(dsm_subscribe(r, interests, GROUPS, NULL, &sub));
+	for (unsigned i = 0; i < GROUPS; i++)
+		ok(dsm_next_update(sub, LONG_MS, &frame, &update));
+	/* an owner that came just now is news */
+	while (dsm_next_update(sub, 200, &frame, &update) == 0)
+		;
+	ok(dsm_stats(r, &before));
+	fails(dsm_next_update(sub, 500, &frame, &update), -ETIMEDOUT);
+	ok(dsm_stats(r, &after));
+	cr_assert_lt(after.reads - before.reads, 10u, "reads of three groups in which nothing happened");
+	for (unsigned i = 0; i < GROUPS; i++) {
+		commit(&s, i);
+		ok(dsm_next_update(sub, LONG_MS, &frame, &update));
+		cr_assert_eq(update.index, i);
+		cr_assert_eq(update.why, DSM_UPDATE_CHANGE);
+	}
+	dsm_unsubscribe(&sub);
+	set_down(&s);
+	dsm_detach(&r);
 }
 
 /* ---- in a loop of one's own ---- */
