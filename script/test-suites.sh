@@ -81,21 +81,28 @@ suite_meson() {
 # Sanitized programs are slow: they get more time and may do less. ThreadSanitizer wants an address
 # space that is not randomized.
 run_meson_test() {
-	local build=$1 dir=build/$1 log=build/$1/meson-logs/$suite_name.json status=0 command=(meson test)
+	local build=$1 dir=build/$1 log=build/$1/meson-logs/$suite_name.json status=0 command=(meson test) more=()
 	shift
 	case $build in
 	tsan) command=(setarch "$(uname -m)" -R env DSM_TEST_QUICK=1 meson test -t 3) ;;
 	asan) command=(env DSM_TEST_QUICK=1 meson test -t 3) ;;
+	*) [ -z "${DSM_TEST_QUICK:-}" ] || quick_arguments "$@" ;;
 	esac
 	export ASAN_OPTIONS=detect_leaks=1:allow_addr2line=1 UBSAN_OPTIONS=print_stacktrace=1
 	rm -f "$log"
-	"${command[@]}" -C "$dir" --no-rebuild --print-errorlogs --logbase "$suite_name" "$@" || status=$?
+	"${command[@]}" "${more[@]}" -C "$dir" --no-rebuild --print-errorlogs --logbase "$suite_name" "$@" || status=$?
 	if [ ! -s "$log" ]; then
 		fail "meson test ended with status $status and left no log"
 		return
 	fi
 	add_meson_counts "$log"
 	[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || fail "meson test ended with status $status"
+}
+
+# Most of the time is waiting, so a quick run does more at once: programs, and tests of a large one.
+quick_arguments() {
+	more=(--num-processes $((2 * $(nproc))))
+	[ "$*" != '--suite conformance' ] || more+=(--test-args "--jobs $((3 * $(nproc)))")
 }
 
 add_meson_counts() {
@@ -147,10 +154,9 @@ function_lengths() {
 # Two checks, however many files there are; each offender is a failure.
 suite_style() {
 	local file length name long_files='' long_functions=''
-	while read -r file; do
-		length=$(wc -l <"$file")
-		[ "$length" -le 500 ] || long_files+="$file has $length lines; 500 is the limit"$'\n'
-	done < <(source_files)
+	while read -r length file; do
+		[ "$length" -le 500 ] || [ "$file" = total ] || long_files+="$file has $length lines; 500 is the limit"$'\n'
+	done < <(source_files | tr '\n' '\0' | wc -l --files0-from=-)
 	while read -r file length name; do
 		[ "$length" -le 70 ] || long_functions+="$file: $name has $length lines; 70 is the limit"$'\n'
 	done < <(function_lengths)
@@ -193,6 +199,14 @@ missing_from() {
 		done
 }
 
+# Suites whose limit in docs/testing.md is not that of the table; all, if there is none to compare.
+wrong_limits() {
+	awk -F ' *[|] *' -v names="$(suite_names all)" '
+		FNR == NR { if (NF > 5) { sub(/^ +/, ""); limit[$1] = $3 } next }
+		/^\| .* \| [0-9]+ \| [0-9]+ \|/ { for (i = 2; i + 2 <= NF; i += 3) if ($i != "") { n++; if (limit[$i] != $(i + 2)) print $i } }
+		END { if (n < 10) print names }' <(printf '%s\n' "$table") docs/testing.md
+}
+
 suite_docs() {
 	local file missing
 	while read -r file; do
@@ -202,6 +216,8 @@ suite_docs() {
 		missing=$(missing_from "$file" | paste -sd ' ')
 		check "$file names what is not there: $missing" [ -z "$missing" ]
 	done < <(texts)
+	missing=$(wrong_limits | paste -sd ' ')
+	check "docs/testing.md gives other limits than script/test: $missing" [ -z "$missing" ]
 	check 'docs/performance.md is not what docs/results gives: script/performance' script/performance --check
 	finish
 }
