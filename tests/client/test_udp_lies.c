@@ -92,6 +92,7 @@ static char uri[64];
 static _Atomic uint64_t time_ns = 1000000000000u;
 static _Atomic int telling;         /* enum lie */
 static _Atomic unsigned told;
+static atomic_bool answering;       /* the true engine answers no more */
 static uint32_t other_group;
 
 static uint64_t test_now(void *context)
@@ -186,6 +187,7 @@ static void *answer_all(void *context)
 {
 	(void)context;
 	pthread_mutex_lock(&engine->lock);
+	atomic_store(&answering, true);
 	while (!atomic_load(&stop)) {
 		struct pollfd p = { engine->udp->fd, POLLIN, 0 };
 		unsigned n = poll(&p, 1, 10) == 1 ? udp_batch_receive(engine->udp) : 0;
@@ -255,6 +257,8 @@ Test(udp_lies, nothing_of_what_an_engine_invents_is_believed, .timeout = 110)
 	int rc[LIES], honest[LIES];
 	open_engine();
 	ok(pthread_create(&thread, NULL, answer_all, NULL));
+	while (!atomic_load(&answering))
+		usleep(1000);
 	for (int lie = 0; lie < LIES; lie++) {
 		unsigned before = told;
 		telling = lie;
