@@ -2,6 +2,7 @@
 /* Many handles in the threads of one process, beside the engine's own threads and the library's:
  * an owner commits two groups a step, others read, follow, wait, add, come and go. Must be
  * silent under TSan; and what is read must be whole, in order, and add up. */
+#include <dsm/batch.h>
 #include <dsm/engine.h>
 
 #include <errno.h>
@@ -225,7 +226,12 @@ static void *run_waiter(void *group)
 		return NULL;
 	while (!atomic_load(&stop)) {
 		struct dsm_frame_info info;
-		int rc = dsm_wait(dsm, g, since, 50, frame);
+		struct dsm_group twice[2] = { g, g };
+		uint64_t sinces[2] = { since, UINT64_MAX }, changed;
+		int rc = dsm_wait_any(dsm, twice, sinces, 2, 25, &changed);
+		expect(rc || changed == 1, "a wait for a commit that is none");
+		if (rc == 0 || rc == -ETIMEDOUT)
+			rc = dsm_wait(dsm, g, since, 25, frame);
 		if (!expect(rc == 0 || rc == -ETIMEDOUT, "wait: %s", dsm_error()))
 			break;
 		if (rc == 0 && dsm_frame_info(frame, &info) == 0) {
