@@ -168,7 +168,7 @@ void udp_tick(struct dsm_engine *e, uint64_t now)
 	struct udp_server *u = e->udp;
 	if (!u)
 		return;
-	u->shakes = u->sources = 0;
+	sources_forget(&u->shakes);
 	rotate(u, now);
 	forget_late(u, now);
 	say_all(e, now);

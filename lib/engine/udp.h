@@ -12,6 +12,7 @@
 
 #include "engine/engine.h"
 #include "engine/keys.h"
+#include "engine/sources.h"
 #include "wire/udp_flow.h"
 #include "wire/udp_stream.h"
 
@@ -82,8 +83,7 @@ struct udp_server {
 	uint32_t room, unproven, closing, armed;
 	unsigned came, at;          /* datagrams of the batch; the next one of them to be looked at */
 	size_t turn_left;           /* bytes that this turn may go through */
-	uint32_t shakes, sources;   /* handshakes computed since the tick, and for how many hosts */
-	struct udp_source { uint8_t host[16]; uint32_t shakes; } source[UDP_SHAKES_MAX];
+	struct sources shakes;      /* handshakes computed since the tick */
 	uint32_t unheard;           /* peers that have not acknowledged all */
 	uint32_t dirty_count, dirty[UDP_DIRTY]; /* names of who has something to say; more: everybody is asked */
 	bool committed;             /* in this batch: look who waits */

@@ -183,23 +183,9 @@ static void take(struct dsm_engine *e, const struct udp_path *from, const unsign
 /* One host must not use up the handshakes of a tick. */
 static bool may_shake(struct udp_server *u, const struct udp_path *from)
 {
-	uint8_t host[16];
-	uint32_t i = 0;
+	uint8_t host[SOURCE_BYTES];
 	udp_host_of(from, host);
-	if (u->shakes >= UDP_SHAKES_MAX)
-		return false;
-	while (i < u->sources && memcmp(u->source[i].host, host, sizeof(host)) != 0)
-		i++;
-	if (i == u->sources) { /* there is room: each has shaken hands at least once */
-		memcpy(u->source[i].host, host, sizeof(host));
-		u->source[i].shakes = 0;
-		u->sources++;
-	}
-	if (u->source[i].shakes >= UDP_SHAKES_SOURCE)
-		return false;
-	u->source[i].shakes++;
-	u->shakes++;
-	return true;
+	return sources_take(&u->shakes, host, UDP_SHAKES_MAX, UDP_SHAKES_SOURCE);
 }
 
 void udp_on_init(struct dsm_engine *e, const struct udp_path *from, const unsigned char *datagram, size_t bytes)

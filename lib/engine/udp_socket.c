@@ -123,13 +123,7 @@ bool udp_same_host(const struct udp_path *a, const struct udp_path *b)
 
 void udp_host_of(const struct udp_path *path, uint8_t host[16])
 {
-	const struct sockaddr_in *in = (const void *)&path->address;
-	const struct sockaddr_in6 *in6 = (const void *)&path->address;
-	memset(host, 0, 16);
-	if (path->address.ss_family == AF_INET)
-		memcpy(host, &in->sin_addr, sizeof(in->sin_addr));
-	else
-		memcpy(host, &in6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? 16 : 8);
+	sources_host((const struct sockaddr *)&path->address, host);
 }
 
 bool udp_same_path(const struct udp_path *a, const struct udp_path *b)

@@ -189,7 +189,7 @@ Test(udp_counters, handshakes_that_come_too_late_or_too_many, .timeout = 60)
 	open_engine(0, NULL);
 	c.fd = socket_from(INADDR_LOOPBACK, port);
 	init_with_cookie(NULL, 1, d);
-	counts(with(&engine->udp->shakes, UDP_SHAKES_MAX, NULL, d), "udp_busy");
+	counts(with(&engine->udp->shakes.taken, UDP_SHAKES_MAX, NULL, d), "udp_busy");
 	counts(with(NULL, 0, &engine->udp->ending, d), "refused_ending");
 	for (unsigned i = 0; i < UDP_UNPROVEN_SOURCE; i++) {
 		struct client other;
@@ -197,7 +197,7 @@ Test(udp_counters, handshakes_that_come_too_late_or_too_many, .timeout = 60)
 		close(other.fd);
 	}
 	pthread_mutex_lock(&engine->lock); /* as if a tick had come */
-	engine->udp->shakes = engine->udp->sources = 0;
+	sources_forget(&engine->udp->shakes);
 	pthread_mutex_unlock(&engine->lock);
 	close(c.fd);
 	c.fd = socket_from(INADDR_LOOPBACK + 1, port);
