@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
+#include "../common/skip.h"
 #include "core/futex.h"
 
 #define LONG_NS UINT64_C(20000000000)
@@ -77,14 +78,14 @@ static void any_word_ends_the_sleep(unsigned sleeps_max)
 Test(futex, any_word_ends_the_sleep, .timeout = 60)
 {
 	if (!has_waitv())
-		cr_skip_test("this kernel has no futex_waitv");
+		skip_test("this kernel has no futex_waitv");
 	any_word_ends_the_sleep(3);
 }
 
 Test(futex, any_word_ends_the_sleep_without_waitv, .timeout = 60)
 {
 	if (!without_waitv())
-		cr_skip_test("seccomp is not to be had here");
+		skip_test("seccomp is not to be had here");
 	cr_assert_not(has_waitv());
 	any_word_ends_the_sleep(100000 - 1);
 }
