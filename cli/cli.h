@@ -36,7 +36,7 @@ struct settings {
 	const char *uri, *format, *owner, *value, *quality, *min, *max, *rate, *deadband;
 	double timeout_s, interval_s;
 	uint64_t count, since, nth;
-	bool once, changes, help, version, terse, measure, groups, owners, take_over;
+	bool once, changes, help, version, terse, measure, groups, owners, devices, take_over;
 	bool has_count, has_since;
 };
 
@@ -114,6 +114,9 @@ void help_program(FILE *file);
 void help_verb(FILE *file, const struct verb *verb);
 
 /* the verbs */
+/* devices.c: one round of `dsm stat --devices` */
+enum status devices_round(struct cli *cli, void *context);
+
 enum status verb_ls(struct cli *cli);
 enum status verb_info(struct cli *cli);
 enum status verb_get(struct cli *cli);

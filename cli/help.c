@@ -73,11 +73,12 @@ const struct verb verbs[] = {
 		"value is printed all the same).",
 	  .examples = "dsm add queue.ticket 1\ndsm add --min 0 pool.free -1" },
 	{ .name = "stat", .bit = VERB_STAT, .run = verb_stat,
-	  .args = "[-c] [-i S] [-n N]",
-	  .summary = "counters of the engine and of this handle",
+	  .args = "[-c | -d] [-i S] [-n N]",
+	  .summary = "counters of the engine and of this handle, or its ADC boards",
 	  .text = "Counters of the engine are read from its memory; it is not asked. With -i\n"
-		"every S seconds, with rates.",
-	  .examples = "dsm stat\ndsm stat -i 1 --changes" },
+		"every S seconds, with rates. With -d the ADC boards one by one: rate, what was\n"
+		"lost or refused and why, clock against the engine's, last reset.",
+	  .examples = "dsm stat\ndsm stat -i 1 --changes\ndsm stat --devices --format json" },
 	{ .name = "ps", .bit = VERB_PS, .run = verb_ps,
 	  .args = "[-i S] [-n N]",
 	  .summary = "clients of the engine",

@@ -50,6 +50,7 @@ static const struct option options[] = {
 	  "values only, one a line" },
 	{ 'g', "groups", KIND_FLAG, NULL, AT(groups), 0, VERB_LS, "list groups" },
 	{ 'o', "owners", KIND_FLAG, NULL, AT(owners), 0, VERB_LS, "list owners" },
+	{ 'd', "devices", KIND_FLAG, NULL, AT(devices), 0, VERB_STAT, "the ADC boards, one by one" },
 	{ 'm', "measure", KIND_FLAG, NULL, AT(measure), 0, VERB_INFO,
 	  "measure commits and reads of the groups for a second (or -i S)" },
 	{ 0, "owner", KIND_TEXT, "ROLE", AT(owner), 0, VERB_SET,

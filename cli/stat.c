@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verb stat: the engine's counters and this handle's, with rates when repeated. */
+/* Verb stat: the engine's counters and this handle's, with rates when repeated; or its ADC boards. */
 #include "cli.h"
 
 #include <errno.h>
@@ -100,12 +100,14 @@ static enum status one_round(struct cli *cli, void *context)
 enum status verb_stat(struct cli *cli)
 {
 	struct counters counters = { .cli = cli };
+	if (cli->set.devices && cli->set.changes)
+		return cli_usage(cli, "--changes goes with counters, not with --devices");
 	enum status status = cli_output(cli);
 
 	if (!status)
 		status = cli_attach(cli, NULL, cli->set.interval_s >= 0 ? 0 : DSM_NO_REATTACH);
 	if (!status)
-		status = cli_repeat(cli, one_round, &counters);
+		status = cli_repeat(cli, cli->set.devices ? devices_round : one_round, &counters);
 	free(counters.last);
 	return status;
 }

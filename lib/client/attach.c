@@ -84,6 +84,7 @@ static void handle_free(struct dsm *dsm)
 	free(dsm->quick_memory);
 	free(dsm->value);
 	free(dsm->clients);
+	free(dsm->devices);
 	free(dsm->message);
 	free(dsm->ages);
 	free(dsm->owner_states);

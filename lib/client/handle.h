@@ -129,6 +129,10 @@ struct dsm {
 	struct control_client *clients;
 	uint32_t client_count, client_room;
 	bool clients_asked;         /* a list is on its way */
+	struct control_device *devices;
+	uint32_t device_count, device_room;
+	int devices_rc;
+	bool devices_asked;
 	struct age_watch *ages;
 	uint32_t age_count;
 	uint32_t *owner_states;
@@ -147,6 +151,10 @@ struct dsm {
 	_Atomic bool leaving;       /* a try to re-attach is in vain */
 	int manual_fd, manual_timer;
 };
+
+/* ---- devices.c ---- */
+/* A part of the list has come. Under lock. */
+void devices_message(struct dsm *dsm, struct control_reader *r);
 
 /* ---- attach.c ---- */
 int handle_bad(const struct dsm *dsm);

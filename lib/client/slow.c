@@ -286,6 +286,9 @@ static void on_message(struct dsm *dsm, struct link *link, const void *message, 
 	case CONTROL_CLIENT_LIST:
 		on_clients(dsm, &r);
 		break;
+	case CONTROL_DEVICE_LIST:
+		devices_message(dsm, &r);
+		break;
 	case CONTROL_EVENT:
 		on_event(dsm, link, &r);
 		break;

@@ -18,34 +18,6 @@
 
 /* ---- the thread ------------------------------------------------------------------------ */
 
-static void publish_counters(struct ingest_server *s)
-{
-	static const struct { enum ingest_verdict verdict; enum counter counter; } which[] = {
-		{ INGEST_ACCEPTED, COUNTER_ADC_ACCEPTED }, { INGEST_FOREIGN, COUNTER_ADC_FOREIGN },
-		{ INGEST_UNKNOWN, COUNTER_ADC_UNKNOWN }, { INGEST_BAD_TAG, COUNTER_ADC_BAD_TAG },
-		{ INGEST_SECOND_SOURCE, COUNTER_ADC_SECOND_SOURCE }, { INGEST_DUPLICATE, COUNTER_ADC_DUPLICATE },
-		{ INGEST_LATE, COUNTER_ADC_LATE }, { INGEST_REPLAY, COUNTER_ADC_REPLAY },
-	};
-	_Atomic uint64_t *counters = s->engine->region->counters;
-	uint64_t lost = 0, silences = 0, overruns = 0, link_losses = 0;
-	for (size_t i = 0; i < sizeof(which) / sizeof(which[0]); i++)
-		atomic_store_explicit(&counters[which[i].counter], ingest_count(s->ingest, which[i].verdict),
-			memory_order_relaxed);
-	for (uint32_t d = 0; d < ingest_devices(s->ingest); d++) {
-		struct ingest_info info;
-		ingest_info(s->ingest, d, 0, &info);
-		lost += info.lost;
-		silences += info.silences;
-		overruns += info.overruns;
-		link_losses += info.link_losses;
-	}
-	atomic_store_explicit(&counters[COUNTER_ADC_LOST], lost, memory_order_relaxed);
-	atomic_store_explicit(&counters[COUNTER_ADC_SILENCES], silences, memory_order_relaxed);
-	atomic_store_explicit(&counters[COUNTER_ADC_OVERRUNS], overruns, memory_order_relaxed);
-	atomic_store_explicit(&counters[COUNTER_ADC_LINK_LOSSES], link_losses, memory_order_relaxed);
-	atomic_store_explicit(&counters[COUNTER_ADC_DROPPED], ingest_socket_drops(s->fd), memory_order_relaxed);
-}
-
 static void publish_marks(struct ingest_server *s)
 {
 	pthread_mutex_lock(&s->marks_lock);
@@ -96,7 +68,8 @@ static void *run(void *context)
 			continue;
 		due = now + tick_ns;
 		roles_tick(s);
-		publish_counters(s);
+		report_devices(s);
+		report_counters(s);
 	}
 	return NULL;
 }
@@ -133,7 +106,8 @@ void ingest_server_pause(struct dsm_engine *e, bool ended)
 			; /* nothing to read: as well */
 		}
 		publish_marks(s);
-		publish_counters(s);
+		report_devices(s);
+		report_counters(s);
 		roles_give_back(s);
 	}
 	s->ended = ended;
@@ -281,8 +255,10 @@ void ingest_server_adopt(struct dsm_engine *e, struct ingest_change **change)
 	}
 	s->roles = c->roles;
 	s->mark_count = 0;
-	if (s->ingest)
+	if (s->ingest) {
 		publish_marks(s);
+		report_devices(s);
+	}
 	roles_free(&old_roles);
 	ingest_free(&old);
 	free(c);

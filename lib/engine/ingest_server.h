@@ -16,6 +16,7 @@
 struct dsm_engine;
 struct ingest_server;
 struct ingest_change;
+struct control_device;
 
 /* Checks address, keys and devices; opens nothing. */
 int ingest_server_new(struct dsm_engine *engine, const struct dsm_table *table);
@@ -30,6 +31,9 @@ void ingest_server_free(struct dsm_engine *engine);
 int ingest_server_prepare(struct dsm_engine *engine, const struct dsm_table *table, struct ingest_change **out);
 void ingest_server_adopt(struct dsm_engine *engine, struct ingest_change **change);
 void ingest_server_discard(struct ingest_change **change);
+
+/* What is known of a board, with the engine's lock held; false: there are no more. */
+bool ingest_server_device(struct dsm_engine *engine, uint32_t index, struct control_device *out);
 
 /* Marks of the boards to and from the state file. */
 void ingest_server_capture(struct dsm_engine *engine, struct state_image *image);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <dsm/devices.h>
+
 #include "core/error.h"
 #include "engine/engine.h"
 #include "wire/adc.h"
@@ -26,6 +28,7 @@ int roles_new(const struct ingest *ingest, struct roles **out)
 	for (uint32_t d = 0; d < r->count; d++) {
 		struct ingest_info info;
 		ingest_info(ingest, d, 0, &info);
+		r->role[d].info = info;
 		r->role[d].inputs = info.inputs;
 		r->role[d].id = info.id;
 		r->role[d].tick_us = info.tick_us;
@@ -145,13 +148,6 @@ void roles_tick(struct ingest_server *s)
 
 /* ---- the sink -------------------------------------------------------------------------- */
 
-static const char *reset_text(uint8_t flags)
-{
-	static const char *const texts[] = { "unknown", "power on", "reset pin", "watchdog", "software", "brown-out" };
-	unsigned reset = flags & ADC_RESET_BITS;
-	return texts[reset < sizeof(texts) / sizeof(texts[0]) ? reset : 0];
-}
-
 void roles_alive(void *context, uint32_t d, bool alive)
 {
 	struct ingest_server *s = context;
@@ -170,7 +166,7 @@ void roles_alive(void *context, uint32_t d, bool alive)
 	char from[80];
 	ingest_source_text(&info.source, from, sizeof(from));
 	engine_log(s->engine, "adc: %s: alive at %s, epoch %u, last reset: %s%s", info.name, from, info.epoch,
-		reset_text(info.flags), info.flags & ADC_NO_EPOCH ? "; it cannot store its boot counter" : "");
+		dsm_device_reset_name((enum dsm_device_reset)(info.flags & ADC_RESET_BITS)), info.flags & ADC_NO_EPOCH ? "; it cannot store its boot counter" : "");
 	role->retry_ns = 0;
 	take_role(s, d);
 }

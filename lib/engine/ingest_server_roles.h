@@ -18,6 +18,7 @@ struct role {
 	bool presses_known;         /* what an earlier run counted was added */
 	bool told;                  /* that the role cannot be had */
 	uint64_t retry_ns;
+	struct ingest_info info;    /* as report_devices() saw it; under marks_lock */
 };
 
 struct roles { uint32_t count; struct role *role; };
@@ -38,7 +39,8 @@ struct ingest_server {
 	bool running;
 	_Atomic bool ended;         /* a save may look while the engine ends */
 	_Atomic bool stop;
-	pthread_mutex_t marks_lock; /* under it nothing else is called */
+	pthread_mutex_t marks_lock; /* of marks and reports; under it nothing else is called */
+	uint64_t reported_ns;
 	uint32_t mark_count;
 	struct ingest_mark marks[DEVICES_MAX];
 };
@@ -51,6 +53,11 @@ void roles_give_back(struct ingest_server *server);
 /* Heartbeats of the handles, and roles that could not be had before. */
 void roles_tick(struct ingest_server *server);
 uint32_t roles_tick_us(const struct roles *roles, uint32_t device_id);
+
+/* ingest_server_report.c; the thread, or while it is paused: each board's state put where the engine finds it; then
+ * the sums into the engine's counters. */
+void report_devices(struct ingest_server *server);
+void report_counters(struct ingest_server *server);
 
 /* The ingest's sink; context: the server. */
 int roles_commit(void *context, uint32_t device, const struct ingest_value *values, uint32_t n, uint64_t age_ns);

@@ -136,6 +136,26 @@ static void clients(struct session *s)
 	server_send(s, control_end(&out), e->reply);
 }
 
+/* As the list of clients. */
+static void devices(struct session *s)
+{
+	struct dsm_engine *e = s->engine;
+	struct control_writer out;
+	struct control_device d;
+	control_begin(&out, e->reply, CONTROL_MAX, CONTROL_DEVICE_LIST);
+	for (uint32_t i = 0; ingest_server_device(e, i, &d); i++) {
+		if (control_put_device(&out, &d))
+			continue;
+		server_send(s, control_end(&out), e->reply);
+		control_begin(&out, e->reply, CONTROL_MAX, CONTROL_DEVICE_LIST);
+		control_put_device(&out, &d);
+	}
+	if (out.entries)
+		server_send(s, control_end(&out), e->reply);
+	control_begin(&out, e->reply, CONTROL_MAX, CONTROL_DEVICE_LIST);
+	server_send(s, control_end(&out), e->reply);
+}
+
 /* An owner of a marked bank has committed what somebody waits for. */
 static void notify(struct session *s, struct control_reader *r)
 {
@@ -214,6 +234,9 @@ void session_message(struct session *s, const void *message, size_t size)
 		break;
 	case CONTROL_CLIENTS:
 		clients(s);
+		break;
+	case CONTROL_DEVICES:
+		devices(s);
 		break;
 	case CONTROL_NOTIFY:
 		notify(s, &r);

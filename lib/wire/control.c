@@ -357,6 +357,63 @@ int control_get_client(struct control_reader *r, struct control_client *m)
 		get_text(r, m->address, sizeof(m->address)));
 }
 
+static void put_f64(struct control_writer *w, double value)
+{
+	uint64_t bits;
+	memcpy(&bits, &value, 8);
+	put_le(w, bits, 8);
+}
+
+static bool get_f64(struct control_reader *r, double *value)
+{
+	uint64_t bits;
+	if (!get_le(r, 8, &bits) || (bits >> 52 & 0x7ff) == 0x7ff)
+		return false;
+	memcpy(value, &bits, 8);
+	return true;
+}
+
+bool control_put_device(struct control_writer *w, const struct control_device *m)
+{
+	size_t before = w->size;
+	put_le(w, m->id, 4);
+	put_le(w, m->epoch, 4);
+	put_le(w, m->seq, 4);
+	put_le(w, m->tick_us, 4);
+	put_le(w, m->inputs, 4);
+	put_le(w, m->state, 1);
+	put_le(w, m->flags, 1);
+	put_le(w, 0, 2);
+	put_le(w, m->age_ns, 8);
+	for (unsigned i = 0; i < CONTROL_DEVICE_COUNTS; i++)
+		put_le(w, m->counts[i], 8);
+	put_f64(w, m->rate_hz);
+	for (unsigned i = 0; i < 4; i++)
+		put_f64(w, m->clock[i]);
+	put_text(w, m->name, sizeof(m->name));
+	put_text(w, m->owner, sizeof(m->owner));
+	put_text(w, m->address, sizeof(m->address));
+	return entry(w, before);
+}
+
+int control_get_device(struct control_reader *r, struct control_device *m)
+{
+	uint64_t state = 0, flags = 0, zero = 0;
+	bool ok = get_32(r, &m->id) && get_32(r, &m->epoch) && get_32(r, &m->seq) && get_32(r, &m->tick_us) &&
+		get_32(r, &m->inputs) && get_le(r, 1, &state) && get_le(r, 1, &flags) && get_le(r, 2, &zero) &&
+		get_le(r, 8, &m->age_ns) && zero == 0 &&
+		state <= (CONTROL_DEVICE_HEARD | CONTROL_DEVICE_ALIVE | CONTROL_DEVICE_CLOCK);
+	for (unsigned i = 0; ok && i < CONTROL_DEVICE_COUNTS; i++)
+		ok = get_le(r, 8, &m->counts[i]);
+	ok = ok && get_f64(r, &m->rate_hz);
+	for (unsigned i = 0; ok && i < 4; i++)
+		ok = get_f64(r, &m->clock[i]);
+	m->state = (uint8_t)state;
+	m->flags = (uint8_t)flags;
+	return done(ok && get_text(r, m->name, sizeof(m->name)) && get_text(r, m->owner, sizeof(m->owner)) &&
+		get_text(r, m->address, sizeof(m->address)));
+}
+
 void control_put_event(struct control_writer *w, const struct control_event *m)
 {
 	put_le(w, m->kind, 4);

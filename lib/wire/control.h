@@ -34,6 +34,8 @@ enum control_type {
 	CONTROL_KEYS = 14,      /* engine, over rdma after a good WELCOME: what may be read and written */
 	CONTROL_BEAT = 15,      /* owner over rdma: its heartbeat */
 	CONTROL_WAIT = 16,      /* client over rdma: say once which of these groups have a commit after that */
+	CONTROL_DEVICES = 17,   /* client: which ADC boards are there */
+	CONTROL_DEVICE_LIST = 18,
 	CONTROL_TYPE_END
 };
 
@@ -93,6 +95,23 @@ struct control_client {
 	char program[32], role[64], transport[16], address[64];
 };
 
+/* An ADC board. */
+enum control_device_state { CONTROL_DEVICE_HEARD = 1, CONTROL_DEVICE_ALIVE = 2, CONTROL_DEVICE_CLOCK = 4 };
+enum control_device_count {
+	CONTROL_DEVICE_ACCEPTED, CONTROL_DEVICE_LOST, CONTROL_DEVICE_LATE, CONTROL_DEVICE_DUPLICATE,
+	CONTROL_DEVICE_REPLAY, CONTROL_DEVICE_BAD_TAG, CONTROL_DEVICE_SECOND_SOURCE, CONTROL_DEVICE_STARTS,
+	CONTROL_DEVICE_SILENCES, CONTROL_DEVICE_OVERRUNS, CONTROL_DEVICE_LINK_LOSSES, CONTROL_DEVICE_COMMITS,
+	CONTROL_DEVICE_COMMITS_FAILED, CONTROL_DEVICE_NO_CHANNEL, CONTROL_DEVICE_CLOCK_STEPS,
+	CONTROL_DEVICE_COUNTS
+};
+struct control_device {
+	uint32_t id, epoch, seq, tick_us, inputs;
+	uint8_t state, flags;       /* flags: as its last datagram has them (wire/adc.h) */
+	uint64_t age_ns, counts[CONTROL_DEVICE_COUNTS];
+	double rate_hz, clock[4];   /* offset, its error in us; drift, its error in ppm */
+	char name[72], owner[CONTROL_NAME_MAX], address[64];
+};
+
 struct control_event { uint32_t kind, owner; uint64_t value; };
 enum control_event_kind {
 	CONTROL_SUPERSEDED = 1, CONTROL_BANK_MOVED = 2, CONTROL_ENDED = 3,
@@ -126,6 +145,7 @@ void control_put_keys(struct control_writer *w, const struct control_keys *m);
 bool control_put_request(struct control_writer *w, const struct control_request *m);
 bool control_put_reply(struct control_writer *w, const struct control_reply *m);
 bool control_put_client(struct control_writer *w, const struct control_client *m);
+bool control_put_device(struct control_writer *w, const struct control_device *m);
 void control_put_event(struct control_writer *w, const struct control_event *m);
 void control_put_wait(struct control_writer *w, const struct control_wait *m);
 /* Completes the head; bytes to send. */
@@ -150,6 +170,8 @@ int control_get_keys(struct control_reader *r, struct control_keys *m);
 int control_get_request(struct control_reader *r, struct control_request *m);
 int control_get_reply(struct control_reader *r, struct control_reply *m);
 int control_get_client(struct control_reader *r, struct control_client *m);
+/* -EBADMSG also for a number that is none. */
+int control_get_device(struct control_reader *r, struct control_device *m);
 int control_get_event(struct control_reader *r, struct control_event *m);
 /* -EBADMSG also: no group, or more than CONTROL_WAIT_MAX. */
 int control_get_wait(struct control_reader *r, struct control_wait *m);

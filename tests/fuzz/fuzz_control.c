@@ -61,6 +61,7 @@ static int entries(struct control_reader *r, struct control_writer *w, bool bank
 	struct control_request request;
 	struct control_reply reply;
 	struct control_client client;
+	struct control_device device;
 	struct control_bank bank;
 	uint64_t generation;
 	uint32_t word;
@@ -82,6 +83,10 @@ static int entries(struct control_reader *r, struct control_writer *w, bool bank
 		case CONTROL_CLIENT_LIST:
 			if ((rc = control_get_client(r, &client)) == 0)
 				control_put_client(w, &client);
+			break;
+		case CONTROL_DEVICE_LIST:
+			if ((rc = control_get_device(r, &device)) == 0)
+				control_put_device(w, &device);
 			break;
 		case CONTROL_MAPPED:
 			if (banks) {

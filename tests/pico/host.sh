@@ -14,11 +14,11 @@ export DSM_URI="shm://$name" LC_ALL=C.UTF-8
 unset NOTIFY_SOCKET JOURNAL_STREAM DSM_KEYS
 work=$(mktemp -d)
 export XDG_STATE_HOME=$work/state
-passed=0 failed=0 engine='' board='' status=0 err=''
+passed=0 failed=0 engine='' board='' panel='' status=0 err=''
 
 cleanup() {
 	local pid
-	for pid in $board $engine; do
+	for pid in $panel $board $engine; do
 		kill -KILL "$pid" 2>/dev/null
 		wait "$pid" 2>/dev/null
 	done
@@ -63,6 +63,12 @@ is() { [[ $(value "$1") == "$2" ]]; }
 about() { awk -v a="$(value "$1")" -v b="$2" -v e="$3" 'BEGIN { exit !(a != "" && a - b <= e && b - a <= e) }'; }
 counter() { "$DSM" --format raw stat 2>/dev/null | awk -v n="$1" '$2 == n { print $3 }'; }
 more_than() { [ "$(counter "$1")" -gt "$2" ] 2>/dev/null; }
+# device ID COLUMN: of `dsm stat --devices`; between ID COLUMN LOW HIGH
+device() {
+	"$DSM" --format csv stat --devices 2>/dev/null | awk -F, -v id="$1" -v key="$2" \
+		'NR == 1 { for (i = 1; i <= NF; i++) if ($i == key) column = i } $1 == id { print $column }'
+}
+between() { awk -v a="$(device "$1" "$2")" -v low="$3" -v high="$4" 'BEGIN { exit !(a != "" && a + 0 >= low && a + 0 <= high) }'; }
 logged() { grep -q "$1" "$work/log"; }
 
 engine_up() {
@@ -177,20 +183,66 @@ check 'a board that begins at 1 again is refused' within 20 more_than adc_replay
 check 'and its value is not taken' about p.a 100 0.001
 board_down
 
+# two boards, each by itself: dsm stat --devices
+pedals_up() {
+	"$DSM_ADC" --device 9 --key "$work/keys" --rate 10 --signal 0=0.5 "127.0.0.1:$port" </dev/null 2>>"$work/board" &
+	board=$!
+}
+check 'a board that never came' test "$(device 9 state),$(device 9 reset),$(device 9 accepted)" = 'never heard,,0'
+echo 50 >"$work/state/dsm/adc-7.epoch"
+t1=$EPOCHREALTIME
+board_up -s 0=1 -c 1
+panel=$board
+check 'the panel is alive' within 20 eval '[ "$(device 7 state)" = alive ]'
+t2=$EPOCHREALTIME
+sleep 1
+t3=$EPOCHREALTIME
+pedals_up
+check 'the pedals are alive' within 20 eval '[ "$(device 9 state)" = alive ]'
+t4=$EPOCHREALTIME
+check 'the panel: 1,000 a second' within 20 between 7 rate 600 1100
+check 'the pedals: 10 a second' within 20 between 9 rate 7 13
+lost=$(device 7 lost)
+kill -STOP "$panel"
+check 'the panel stands still' within 20 stopped "$panel"
+sleep 0.4
+kill -CONT "$panel"
+check 'ticks that it missed are its loss' within 20 between 7 lost $((lost + 300)) 1000000
+check 'and not that of the pedals' between 9 lost 0 100
+check 'last reset of each' test "$(device 7 reset),$(device 9 reset)" = 'power on,power on'
+for id in 7 9; do
+	check "device $id: its clock neither slow nor fast" within 30 between $id drift -1000 1000
+	check "device $id: the uncertainty of that" within 30 between $id drift_error 0.0001 1000
+	check "device $id: the uncertainty of the offset" within 30 between $id offset_error 0.1 100000
+done
+check 'offsets are as far apart as the starts' awk -v a="$(device 7 offset)" -v b="$(device 9 offset)" -v low="$t2 $t3" \
+	-v high="$t1 $t4" 'BEGIN { split(low, l, " "); split(high, h, " "); d = (b - a) / 1e6
+		exit !(d > l[2] - l[1] - 0.1 && d < h[2] - h[1] + 0.1) }'
+sed 's/ 09/ 19/' "$work/keys" >"$work/wrong"
+chmod 600 "$work/wrong"
+XDG_STATE_HOME=$work/elsewhere "$DSM_ADC" -d 9 -k "$work/wrong" -r 100 -t 0.5 127.0.0.1:"$port" 2>/dev/null
+check 'a wrong key is counted at its device' within 20 between 9 bad_tag 10 1000
+check 'and at no other' test "$(device 7 bad_tag)" = 0
+check 'for people, for programs' has "$("$DSM" --format json stat --devices | tr -d '\n')" '"name":"pedals","owner":"feet","state":"alive"'
+board_down
+board=$panel panel=''
+board_down
+
 # the engine stands still for longer than 20 ticks of the pedals (2 s): what they sent lies in the socket, and
 # they were not silent
-"$DSM_ADC" --device 9 --key "$work/keys" --rate 10 --signal 0=0.5 "127.0.0.1:$port" </dev/null 2>>"$work/board" &
-board=$!
-check 'the pedals' within 20 about f.x 0.5 0.001
-before=$(counter adc_accepted)
+check 'silent, each' within 20 eval '[ "$(device 7 state),$(device 9 state)" = silent,silent ]'
+pedals_up
+check 'the pedals again' within 20 eval '[ "$(device 9 state)" = alive ]'
+check 'their value' within 20 about f.x 0.5 0.001
+before=$(counter adc_accepted) silences=$(device 9 silences)
 kill -STOP "$engine"
 check 'the engine stands still' within 20 stopped "$engine"
 sleep 2.5
 kill -CONT "$engine"
 check 'what came meanwhile is taken' within 20 more_than adc_accepted $((before + 20))
-check 'its own standstill is not the pedals'"' silence" eval '! logged "pedals: silent"'
+check 'its own standstill is not the pedals'"' silence" test "$(device 9 silences)" = "$silences"
 board_down
-check 'their own silence is' within 20 logged 'pedals: silent for 20 ticks'
+check 'their own silence is' within 20 between 9 silences $((silences + 1)) $((silences + 1))
 
 # a recording
 echo 77 >"$work/state/dsm/adc-7.epoch"
