@@ -22,20 +22,24 @@ static int sink_complete(void *context, uint64_t step, const uint32_t *groups, u
 	return dsm->ops->complete(dsm->conn, dsm->writer.owner, step, groups, n);
 }
 
-static int sink_load(void *context, uint32_t group, uint64_t *image, struct slot_meta *meta)
+static int load(struct dsm *dsm, uint32_t group, uint64_t bytes, uint64_t *image, struct slot_meta *meta)
 {
-	struct dsm *dsm = context;
 	uint64_t until = clock_now(dsm->clock) + dsm->call_timeout_ms * UINT64_C(1000000);
 	handle_begin(dsm);
 	for (uint32_t i = 0; i < dsm->tries && (i == 0 || clock_now(dsm->clock) < until); i++) {
-		int rc = dsm->ops->read(dsm->conn, group, 0,
-			dsm->link->view.groups[group].payload_bytes, image, meta);
+		int rc = dsm->ops->read(dsm->conn, group, 0, bytes, image, meta);
 		if (rc == -ETIMEDOUT)
 			break;
 		if (rc != -EAGAIN)
 			return rc == -ESTALE ? dsm__fail(-EOWNERDEAD, "the bank was given to somebody else") : rc;
 	}
 	return dsm__fail(-EAGAIN, "the own group cannot be read back");
+}
+
+static int sink_load(void *context, uint32_t group, uint64_t *image, struct slot_meta *meta)
+{
+	struct dsm *dsm = context;
+	return load(dsm, group, dsm->link->view.groups[group].payload_bytes, image, meta);
 }
 
 static uint64_t sink_step(void *context)
@@ -50,8 +54,19 @@ static uint64_t sink_step(void *context)
 
 const struct writer_sink write_sink = { sink_publish, sink_complete, sink_load, sink_step };
 
-/* First grant of a new generation: what the ring holds came from a state file at best, and is
- * older than this owner's own image, which is published again, whole. */
+/* What the rings of the role hold came from a state file at best, or from the generation before. The first
+ * grant says so; so does a later one whose predecessors committed nothing, as when the answer to this
+ * handle's own first try came too late. */
+static bool nobody_committed(struct dsm *dsm, const struct link *old)
+{
+	struct slot_meta meta;
+	bool none = dsm->link->welcome.epoch == 1 || old->welcome.generation != dsm->link->welcome.generation;
+	for (uint32_t i = 0; dsm->link->welcome.epoch > 1 && none && i < dsm->writer.group_count; i++)
+		none = load(dsm, dsm->writer.first_group + i, 0, NULL, &meta) == 0 && (meta.seq == 0 || meta.epoch == 0);
+	return none;
+}
+
+/* Then it is older than this owner's own image, which is published again, whole. */
 static int republish(struct dsm *dsm, struct writer *before)
 {
 	int rc = writer_begin(&dsm->writer, clock_stamp(dsm->clock));
@@ -82,8 +97,7 @@ int write_adopt(struct dsm *dsm, struct link *old, bool same_layout)
 		rc = writer_init(&dsm->writer, &dsm->link->view, owner, dsm->link->welcome.epoch,
 			&write_sink, dsm);
 		dsm->has_writer = rc == 0;
-		if (rc == 0 && had && old && same_layout && before.owner == owner &&
-		    dsm->link->welcome.epoch == 1)
+		if (rc == 0 && had && old && same_layout && before.owner == owner && nobody_committed(dsm, old))
 			rc = republish(dsm, &before);
 	}
 	/* the connection went before the role was in use: the next one has the image to begin with */

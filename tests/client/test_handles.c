@@ -461,3 +461,41 @@ Test(handles, an_error_text_is_the_threads_own)
 	cr_assert_str_eq(dsm_error(), before);
 	dsm_detach(&r);
 }
+
+/* Its owner away, a role changes hands in the engine's next generation. */
+static void comes_back_after(bool commits)
+{
+	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
+	struct dsm *w = attach("operator", DSM_MANUAL), *r, *between;
+	struct dsm_sample s;
+	ok(write_n(w, 61));
+	ok(dsm_engine_close(&engine));
+	opts.name = name;
+	ok(fixture_engine(&opts, name, &engine));
+	between = attach("operator", 0);
+	if (commits)
+		ok(write_n(between, 7));
+	dsm_detach(&between);
+	until(dsm_dispatch(w) == 0 && w->reattached == 1);
+	r = attach(NULL, 0);
+	ok(dsm_begin(w, 0)); /* the new connection is taken into use */
+	dsm_abort(w);
+	ok(dsm_read(r, cell_of(r, "setpoints.n"), &s));
+	cr_assert_eq(s.value.i64, commits ? 7 : 61);
+	ok(write_n(w, 62));
+	ok(dsm_read(r, cell_of(r, "setpoints.n"), &s));
+	cr_assert_eq(s.value.i64, 62);
+	dsm_detach(&r);
+	dsm_detach(&w);
+}
+
+/* Whoever held it committed nothing (it may have been this handle, whose first try came back too late). */
+Test(handles, an_owner_publishes_its_image_again_though_its_grant_is_not_the_first)
+{
+	comes_back_after(false);
+}
+
+Test(handles, an_owner_that_comes_back_leaves_what_another_has_committed)
+{
+	comes_back_after(true);
+}
