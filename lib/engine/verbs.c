@@ -186,7 +186,7 @@ static bool too_many(struct dsm_engine *e)
 	    network < e->options.max_clients - e->options.max_clients / 4)
 		return false;
 	region_count(e->region, COUNTER_REFUSED_FULL, 1);
-	dsm__fail(-EBUSY, "the engine has all the clients it takes (max_clients %u)", e->options.max_clients);
+	dsm__fail(-EUSERS, "the engine has all the clients it takes (max_clients %u)", e->options.max_clients);
 	return true;
 }
 
@@ -218,7 +218,7 @@ static int answer(struct dsm_engine *e, const struct rdma_cm_event *event)
 	if (request.kind != VERBS_CONTROL)
 		return remote_join(e, event->id, asked, &request);
 	if (too_many(e))
-		return -EBUSY;
+		return -EUSERS;
 	const struct key *key;
 	rc = verbs_find_key(e, event->id, &request, &key);
 	if (rc == 0 && too_fast(e, event->id))

@@ -50,7 +50,7 @@ static void judge(struct flooder *f, const struct rdma_cm_event *event)
 		event->param.conn.private_data_len, &reject) == 0;
 	f->accepted += event->event == RDMA_CM_EVENT_CONNECT_RESPONSE;
 	f->too_fast += said && reject.status == -EAGAIN;
-	f->full += said && reject.status == -EBUSY;
+	f->full += said && reject.status == -EUSERS;
 	/* the kernel's own, when more stand in its queue than a listener may have */
 	f->others += event->event != RDMA_CM_EVENT_CONNECT_RESPONSE && !said;
 }

@@ -158,7 +158,7 @@ static void crowd(void)
 		check(come(&all[i]) == 0, "client %u of %u: %s", i + 1, CLIENTS, dsm_error());
 	while (n < MAX_CLIENTS && (rc = come(&more[n])) == 0)
 		n++;
-	check(rc == -EBUSY && strstr(dsm_error(), "max_clients"), "after %u more: %d %s", n, rc, dsm_error());
+	check(rc == -EUSERS && strstr(dsm_error(), "max_clients"), "after %u more: %d %s", n, rc, dsm_error());
 	check(CLIENTS + n == MAX_CLIENTS - MAX_CLIENTS / 4, "%u had a place", CLIENTS + n);
 	for (unsigned round = 0; round < 3; round++)
 		for (unsigned i = 0; i < CLIENTS; i++)
