@@ -253,6 +253,34 @@ check 'the recording ends as it should' within 20 about p.a 20 0.01
 check 'the other column' about p.b 0 0.001
 check 'the press in it' within 20 is p.n $((before + 1))
 board_down
+# the keyboard, at a terminal of its own
+mkfifo "$work/keyboard"
+exec 7<>"$work/keyboard"
+before=$(value p.n)
+DSM_ADC=$DSM_ADC KEYS=$work/keys PORT=$port OUT=$work script -qec 'stty -g >"$OUT/stty"
+	"$DSM_ADC" -d 7 -k "$KEYS" -c 2 -i "127.0.0.1:$PORT"; status=$?; stty -g >>"$OUT/stty"; exit $status' \
+	/dev/null <&7 >"$work/shown" 2>&1 &
+board=$!
+check 'keyboard: knobs in their middle' within 20 about p.a 50 0.01
+printf '\033[A' >&7
+check 'keyboard: up' within 20 about p.a 51 0.01
+printf '\033[5~' >&7
+check 'keyboard: page up' within 20 about p.a 61 0.01
+printf '\033[C\033[B' >&7
+check 'keyboard: right and down' within 20 about p.b -0.02 0.0001
+check 'keyboard: the other knob stays' about p.a 61 0.01
+printf '\033[D\033[6~' >&7
+check 'keyboard: left and page down' within 20 about p.a 51 0.01
+printf 3 >&7
+check 'keyboard: a button' within 20 is p.n $((before + 1))
+check 'keyboard: it is let go' within 20 is p.on false
+check 'keyboard: says where the knob is' has "$(<"$work/shown")" 'knob 0:  51 %'
+printf q >&7
+wait "$board"
+check 'keyboard: q ends it' test $? = 0
+board=''
+exec 7>&-
+check 'keyboard: the terminal is as it was' eval '[ "$(sort -u "$work/stty" | wc -l),$(wc -l <"$work/stty")" = 1,2 ]'
 echo 'device:7 other 100102030405060708090a0b0c0d0e0f' >"$work/other"
 chmod 600 "$work/other"
 "$DSM_ADC" -d 7 -k "$work/other" -t 0.2 127.0.0.1:"$port" 2>/dev/null
