@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <dsm/devices.h>
+
 #include "rows.h"
 
 /* Waits, bounded, for an event of that kind; others are passed over. */
@@ -270,5 +272,22 @@ CONFORMANCE(clients_are_listed)
 	ok(dsm_foreach_client(a, 5000, count_client, &n));
 	cr_assert_eq(n, 101);
 	dsm_detach(&b);
+	dsm_detach(&a);
+}
+
+static int no_device(const struct dsm_device_info *info, void *context)
+{
+	(void)context;
+	cr_assert(0, "a device \"%s\" of a table without any", info->name);
+	return 1;
+}
+
+/* With boards: tests/pico/host.sh. */
+CONFORMANCE(devices_are_asked_for)
+{
+	struct dsm *a = rig_attach(rig, NULL, 0);
+	ok(dsm_foreach_device(a, 5000, no_device, NULL));
+	ok(dsm_foreach_device(a, 5000, no_device, NULL));
+	cr_expect_eq(dsm_foreach_device(a, 5000, NULL, NULL), -EINVAL);
 	dsm_detach(&a);
 }
