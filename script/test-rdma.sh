@@ -68,7 +68,7 @@ suite_rdma() {
 		rdma_run 1 180 stress gcc --seconds 40
 		rdma_run 1 90 control hooks
 		;;
-	takeover) rdma_run 2 240 takeover hooks --rounds 2 ;;
+	takeover) rdma_run 2 240 takeover hooks --rounds 1 ;;
 	failure) rdma_run 2 300 failure gcc ;;
 	esac
 	finish

@@ -473,8 +473,7 @@ static void comes_back_after(bool commits)
 	opts.name = name;
 	ok(fixture_engine(&opts, name, &engine));
 	between = attach("operator", 0);
-	if (commits)
-		ok(write_n(between, 7));
+	ok(commits ? write_n(between, 7) : 0);
 	dsm_detach(&between);
 	until(dsm_dispatch(w) == 0 && w->reattached == 1);
 	r = attach(NULL, 0);

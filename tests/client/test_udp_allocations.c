@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/port.h"
 #include "common/allocations.h"
 #include "common/fixture.h"
 
@@ -171,7 +172,7 @@ Test(udp_allocations, nothing_is_allocated_for_a_datagram, .timeout = 110)
 	char name[64], address[32];
 	int to[2], from[2], status;
 	unsetenv("DSM_KEYS");
-	snprintf(address, sizeof(address), "127.0.0.1:%u", 20000 + (unsigned)getpid() % 20000);
+	snprintf(address, sizeof(address), "127.0.0.1:%u", test_port());
 	snprintf(uri, sizeof(uri), "udp://%s", address);
 	cr_assert(pipe(to) == 0 && pipe(from) == 0);
 	pid_t child = fork(); /* before there are threads */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/port.h"
 #include "common/fixture.h"
 #include "common/udp_hand.h"
 #include "engine/udp_subscribe.h"
@@ -41,7 +42,7 @@ static void set_up(void)
 	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
 	static char name[64], address[32];
 	unsetenv("DSM_KEYS");
-	port = 20000 + (unsigned)getpid() % 20000;
+	port = test_port();
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	snprintf(uri, sizeof(uri), "udp://%s", address);
 	opts.udp = address;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/port.h"
 #include "common/fixture.h"
 #include "common/udp_hand.h"
 #include "engine/udp_subscribe.h"
@@ -71,7 +72,7 @@ static void open_engine(uint32_t clients, const char *keys)
 	struct dsm_options manual = DSM_OPTIONS_INIT;
 	static char name[64], address[32];
 	unsetenv("DSM_KEYS");
-	port = 20000 + (unsigned)getpid() % 20000;
+	port = test_port();
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	opts.udp = address;
 	opts.max_clients = clients;

@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/fixture.h"
+#include "common/port.h"
 #include "wire/udp.h"
 
 #define ok(call) do { int rc_ = (call); cr_assert_eq(rc_, 0, "%s: %d (%s)", #call, rc_, dsm_error()); } while (0)
@@ -48,7 +48,7 @@ static void write_keys(const char *path, unsigned which)
 static void set_up(void)
 {
 	unsetenv("DSM_KEYS");
-	unsigned port = 20000 + (unsigned)getpid() % 20000;
+	unsigned port = test_port();
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	snprintf(uri, sizeof(uri), "udp://%s", address);
 	snprintf(engine_file, sizeof(engine_file), "udp-keys-%d", (int)getpid());

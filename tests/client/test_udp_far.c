@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/port.h"
 #include "common/fixture.h"
 #include "wire/udp.h"
 
@@ -126,7 +127,7 @@ Test(udp_far, a_role_lives_while_its_attach_goes_on, .timeout = 120)
 {
 	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
 	struct dsm_options as = DSM_OPTIONS_INIT, here = DSM_OPTIONS_INIT;
-	unsigned port = 20000 + (unsigned)getpid() % 20000;
+	unsigned port = test_port();
 	char address[32], uri[64], name[64];
 	uint64_t expired = UINT64_MAX;
 	struct dsm_engine *engine;
@@ -194,7 +195,7 @@ static void tell(void *context, uint64_t done, uint64_t total)
 Test(udp_far, a_large_table_comes_by_many_questions_at_once, .timeout = 120)
 {
 	struct dsm_options as = DSM_OPTIONS_INIT;
-	unsigned port = 20000 + (unsigned)getpid() % 20000;
+	unsigned port = test_port();
 	char address[32], uri[64];
 	struct dsm_region_info info;
 	struct dsm_cell cell;
@@ -231,7 +232,7 @@ Test(udp_far, a_call_ends_at_its_time_however_often_it_asks, .timeout = 120)
 {
 	static const struct dsm_clock clock = { jumping_now, jumping_now, NULL };
 	struct dsm_options as = DSM_OPTIONS_INIT;
-	unsigned port = 20000 + (unsigned)getpid() % 20000;
+	unsigned port = test_port();
 	char address[32], uri[64];
 	struct dsm_sample sample;
 	struct dsm_cell cell;

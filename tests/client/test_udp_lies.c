@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/port.h"
 #include "common/fixture.h"
 #include "common/udp_hand.h"
 #include "core/check.h"
@@ -213,7 +214,7 @@ static void open_engine(void)
 	struct dsm_group group;
 	char name[64], near[128], address[32];
 	unsetenv("DSM_KEYS");
-	snprintf(address, sizeof(address), "127.0.0.1:%u", 20000 + (unsigned)getpid() % 20000);
+	snprintf(address, sizeof(address), "127.0.0.1:%u", test_port());
 	snprintf(uri, sizeof(uri), "udp://%s", address);
 	opts.udp = address;
 	opts.lease_ms = 3600000;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/port.h"
 #include "common/fixture.h"
 
 #define ok(call) do { int rc_ = (call); cr_assert_eq(rc_, 0, "%s: %d (%s)", #call, rc_, dsm_error()); } while (0)
@@ -35,7 +36,7 @@ static void open_engine(void)
 	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
 	struct dsm_options own = DSM_OPTIONS_INIT;
 	char name[64], address[32], near[128];
-	unsigned port = 20000 + (unsigned)getpid() % 20000;
+	unsigned port = test_port();
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	snprintf(uri, sizeof(uri), "udp://127.0.0.1:%u", port);
 	opts.udp = address;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/port.h"
 #include "common/fixture.h"
 #include "common/udp_hand.h"
 #include "engine/udp_subscribe.h"
@@ -48,7 +49,7 @@ static void set_up(void)
 	struct dsm_table *table;
 	struct dsm *w = NULL;
 	char name[64], address[32];
-	unsigned port = 20000 + (unsigned)getpid() % 20000;
+	unsigned port = test_port();
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	snprintf(name, sizeof(name), "turns-%d", (int)getpid());
 	unsetenv("DSM_KEYS");

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/port.h"
 #include "common/place.h"
 
 #define VALUES 16u
@@ -37,7 +38,7 @@ static int open_engine(struct worker *w, const char *line)
 	if (w->engine || sscanf(line, "open %63s %u %u %u", name, &port, &flags, &serve) != 4)
 		return -EINVAL;
 	/* each engine of a machine has a port of its own: its process's number makes one */
-	w->port = !serve ? 0 : port ? port : 20000 + (unsigned)getpid() % 20000;
+	w->port = !serve ? 0 : port ? port : test_port();
 	snprintf(address, sizeof(address), "%s:%u", serve == PLACE_UDP ? "127.0.0.1" : "*", w->port);
 	opts.name = strcmp(name, "-") ? name : NULL;
 	opts.tick_ms = serve ? 20 : 0; /* an emulated machine is slow */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/port.h"
 #include "common/fixture.h"
 #include "net/relay.h"
 
@@ -296,7 +297,7 @@ int main(int argc, char **argv)
 	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
 	struct dsm_engine *engine = NULL;
 	char name[64], address[32];
-	direct_port = (uint16_t)(20000 + getpid() % 20000);
+	direct_port = (uint16_t)test_port();
 	snprintf(address, sizeof(address), "127.0.0.1:%u", direct_port);
 	opts.udp = address;
 	opts.tick_ms = 20;
