@@ -123,6 +123,7 @@ check 'and believed' within 20 about p.a 1.25
 tell watchdog
 tell 'volt 0 2'
 check 'the watchdog: it is back' within 60 logged 'epoch 3, last reset: watchdog'
+check 'dsm stat --devices says so, too' within 20 eval '[[ $("$DSM" --format json stat --devices) == *"\"reset\":\"watchdog\",\"epoch\":3"* ]]'
 check 'and believed' within 20 about p.a 2
 # the parts around it: each time it falls silent, and comes back with the present voltage
 silences=$(counter adc_silences) losses=$(counter adc_link_losses)
