@@ -22,14 +22,15 @@ int ring_read_verified(const struct ring *ring, uint64_t offset, uint64_t bytes,
 	 * at a carry. Too low by less than K it would name a whole slot, though not the newest. */
 	if (rc || meta->seq != pulse || ring_goes_on(ring, pulse))
 		rc = ring_newest_verified(ring, scratch, meta);
-	if (rc == 0 && (offset || to != scratch))
+	if (rc == 0 && bytes && (offset || to != scratch))
 		memmove(to, (const char *)scratch + offset, bytes);
 	return rc;
 }
 
 int ring_read_empty(const struct ring *ring, uint64_t bytes, uint64_t *to, struct slot_meta *meta)
 {
-	memset(to, 0, bytes);
+	if (bytes)
+		memset(to, 0, bytes);
 	*meta = (struct slot_meta){ 0 };
 	return slot_recheck_bank(ring, meta);
 }

@@ -151,10 +151,10 @@ static void connect_to(struct provider *p)
 }
 
 /* Each test is a process that ends with its connection, which there is no real device to close. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
 {
-	return "detect_leaks=0";
+	return 1;
 }
 
 struct provider *provider_new(void)

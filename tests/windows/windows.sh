@@ -72,6 +72,7 @@ within() {
 }
 
 start_engine() {
+	: >"$work/dsmd.log" # or the one before would be said to be ready
 	"$DSMD" --name "$name" --udp "127.0.0.1:$port" --keys "$work/all.keys" "$here/table.yaml" \
 		>"$work/dsmd.log" 2>&1 &
 	engine=$!
