@@ -76,6 +76,7 @@ int dsm_read_end(struct dsm *dsm, uint64_t ticket)
 	struct batch *b = &dsm->batches[place];
 	uint64_t until = 0;
 	b->ticket = 0;
+	handle_begin(dsm);
 	b->asked = b->asked && b->links == dsm->links; /* else its memory was another link's */
 	for (uint32_t i = 0; i < b->n; i++) {
 		if ((rc = handle_group(dsm, b->groups[i], &index)) != 0)

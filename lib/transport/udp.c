@@ -364,6 +364,7 @@ static void udp_close(struct transport_conn *conn)
 	free(conn->lines);
 	free((void *)conn->newest);
 	free(conn->ages);
+	free(conn->many);
 	free(conn->steps);
 	free(conn->seqs);
 	sodium_memzero(conn, sizeof(*conn));
@@ -455,6 +456,9 @@ const struct transport_ops transport_udp = {
 	.read = udp_read,
 	.read_at = udp_read_at,
 	.read_step = udp_read_step,
+	.ahead = udp_ahead,
+	.batch_begin = udp_batch_begin,
+	.batch_take = udp_batch_take,
 	.step_complete = udp_step_complete,
 	.wait = udp_wait,
 	.told = udp_told,

@@ -5,7 +5,7 @@
  *   control  messages and the engine's pulse; the slow path, under the handle's lock
  *   data     reads, waits and an owner's commits; the handle's own thread
  * udp.c has the control flow and the table of operations, udp_dial.c the handshake, udp_key.c the
- * key, udp_open.c what follows WELCOME, udp_fetch.c the table as bytes, udp_ask.c questions and their answers, udp_read.c reads,
+ * key, udp_open.c what follows WELCOME, udp_fetch.c the table as bytes, udp_ask.c questions and their answers, udp_read.c reads, udp_many.c those of many groups,
  * udp_write.c commits, udp_subscribe.c subscriptions. A read takes no lock and allocates nothing.
  */
 #ifndef DSM_LIB_TRANSPORT_UDP_H
@@ -93,6 +93,7 @@ struct transport_conn {
 	uint64_t last_room;
 	uint64_t *steps;            /* last complete step of an owner, when it was read last */
 	uint64_t *seqs;             /* room for UDP_SEQS */
+	struct udp_many *many;
 	struct udp_wait waits[UDP_WAITS_MAX]; /* what the engine was asked to say */
 	uint32_t wait_count;
 	uint64_t waited_ns, told;   /* when it was asked last; NOTIFYs that came */
@@ -154,6 +155,17 @@ static inline int udp_there(const struct transport_conn *conn)
 	return atomic_load_explicit(&conn->broken, memory_order_relaxed) ||
 		atomic_load_explicit(&conn->silent, memory_order_relaxed) ? -ENOTCONN : 0;
 }
+
+/* Until the call that goes on is to end, ns; 0: it is over. */
+uint64_t udp_call_left(const struct transport_conn *conn);
+
+/* ---- udp_many.c: the handle's thread ---- */
+int udp_many_init(struct transport_conn *conn);
+void udp_ahead(struct transport_conn *conn, const struct dsm_group *groups, uint32_t n);
+int udp_batch_begin(struct transport_conn *conn, uint32_t place, const struct dsm_group *groups, uint32_t n);
+int udp_batch_take(struct transport_conn *conn, uint32_t place, uint32_t group, uint64_t *to, struct slot_meta *meta);
+/* As udp_read_step(), out of what udp_ahead() was told of. -EAGAIN: read it. */
+int udp_many_step(struct transport_conn *conn, uint32_t group, uint64_t step, uint64_t *to, struct slot_meta *meta);
 
 /* ---- udp_read.c ---- */
 int udp_read(struct transport_conn *conn, uint32_t group, uint64_t offset, uint64_t bytes, uint64_t *to,

@@ -208,8 +208,7 @@ static void put_question(struct udp_writer *w, const struct udp_read *m, const s
 	udp_put_read(w, &again);
 }
 
-/* Until the call that goes on is to end. */
-static uint64_t call_left(const struct transport_conn *conn)
+uint64_t udp_call_left(const struct transport_conn *conn)
 {
 	uint64_t now = conn->call_deadline ? clock_now(conn->clock) : 0;
 	return !conn->call_deadline ? UINT64_MAX : now < conn->call_deadline ? conn->call_deadline - now : 0;
@@ -225,7 +224,7 @@ int udp_ask(struct transport_conn *conn, struct udp_read *m, unsigned char *to, 
 	int rc = -EAGAIN;
 	m->id = x.id;
 	for (uint32_t i = 0; rc == -EAGAIN && i < ASKS_MAX; i++) {
-		uint64_t now = clock_now(&clock_system), left = call_left(conn);
+		uint64_t now = clock_now(&clock_system), left = udp_call_left(conn);
 		if (left == 0)
 			return dsm__fail(-ETIMEDOUT, "udp: %s: no answer within the time of the call", conn->peer);
 		put_question(&w, m, &x);

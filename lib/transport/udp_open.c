@@ -83,6 +83,7 @@ int udp_ready(struct transport_conn *conn, const struct view *view)
 	conn->ages = calloc(groups, sizeof(*conn->ages));
 	conn->steps = calloc(view->owner_count, sizeof(*conn->steps));
 	int rc = conn->newest && conn->lines && conn->ages && conn->steps ? make_room(conn, view) : -ENOMEM;
+	rc = rc ? rc : udp_many_init(conn);
 	if (rc)
 		return dsm__fail(rc, "no memory for %u groups", view->group_count);
 	for (uint32_t i = 0; i < view->group_count; i++)

@@ -189,6 +189,8 @@ int udp_read_step(struct transport_conn *conn, uint32_t group, uint64_t step, ui
 	uint64_t there, bytes = group_of(conn, group)->payload_bytes;
 	if (step == STEP_TORN)
 		return -EAGAIN;
+	if (udp_many_step(conn, group, step, to, meta) == 0)
+		return 0;
 	int rc = fetch(conn, group, UDP_READ_STEP, step, meta, &there);
 	if (rc == -ENOTCONN) {
 		rc = from_last(conn, group, 0, bytes, to, meta);
