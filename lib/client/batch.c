@@ -49,15 +49,15 @@ int dsm_read_begin(struct dsm *dsm, const struct dsm_group *groups, struct dsm_f
 	return 0;
 }
 
-/* Out of what came. Anything that stands in the way is read_group()'s to find out. */
+/* Out of what came, or by a first attempt, which needs no clock. Anything that stands in the way is
+ * read_group()'s to find out. */
 static bool take(struct dsm *dsm, const struct batch *b, uint32_t i)
 {
 	struct dsm_frame *frame = b->frames[i];
-	struct group_seen *seen = &dsm->seen[frame->group];
-	if (!b->asked || dsm->ops->batch_take(dsm->conn, (uint32_t)(b - dsm->batches), frame->group,
-			frame->payload, &frame->meta))
-		return false;
-	if (!seen_moves(seen, &frame->meta))
+	int rc = b->asked ? dsm->ops->batch_take(dsm->conn, (uint32_t)(b - dsm->batches), frame->group,
+			frame->payload, &frame->meta) :
+		dsm->ops->read(dsm->conn, frame->group, 0, frame->bytes, frame->payload, &frame->meta);
+	if (rc || !seen_moves(&dsm->seen[frame->group], &frame->meta))
 		return false;
 	dsm->stats.reads++;
 	frame->flags = read_flags(dsm, frame->group, &frame->meta);
@@ -74,9 +74,8 @@ int dsm_read_end(struct dsm *dsm, uint64_t ticket)
 	if (rc || place == DSM_BATCHES)
 		return rc ? rc : dsm__fail(-EINVAL, "dsm_read_end(): no such ticket, or it was ended before");
 	struct batch *b = &dsm->batches[place];
-	uint64_t until = 0;
+	uint64_t until = handle_begin(dsm);
 	b->ticket = 0;
-	handle_begin(dsm);
 	b->asked = b->asked && b->links == dsm->links; /* else its memory was another link's */
 	for (uint32_t i = 0; i < b->n; i++) {
 		if ((rc = handle_group(dsm, b->groups[i], &index)) != 0)

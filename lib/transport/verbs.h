@@ -32,6 +32,7 @@
 #define VERBS_SPIN_NS 100000u               /* then sleep on the completion channel */
 #define VERBS_PULSE_BEHIND 128u             /* a pulse further behind what verifies was torn */
 #define VERBS_STILL 8u                      /* attempts with the same pulse: its writer is dead */
+#define VERBS_ATTEMPT_NS UINT64_C(150000000) /* of one attempt; then it is the caller's turn to look at his deadline */
 #define VERBS_AGES 32u                      /* pulses of groups with a maximum age, a pass */
 
 struct verbs_bank { uint64_t addr; uint32_t rkey, epoch; bool present; };
@@ -101,7 +102,6 @@ struct transport_conn {
 	uint32_t small;             /* bytes of pulse and ring that are read at once */
 	uint32_t spins;             /* polls in VERBS_SPIN_NS */
 	unsigned char *large;       /* slot put together from pieces */
-	const unsigned char *large_at; /* where the slot is that was fetched last: there, or in bounce */
 	uint64_t large_room;
 	unsigned char *last;        /* struct verbs_last a group */
 	uint64_t *last_at;
@@ -257,9 +257,11 @@ bool verbs_is_newest(struct transport_conn *conn, uint32_t group, uint64_t seq, 
 /* Has the pulse been the same for so many attempts that its writer must be dead? `seq` verified. */
 bool verbs_still(struct transport_conn *conn, uint32_t group, uint64_t pulse, uint64_t seq);
 
-/* ---- verbs_large.c: groups whose ring does not fit into one READ; the slot is then at conn->large_at ---- */
-int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_meta *meta);
-int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta);
+/* ---- verbs_large.c: groups whose ring does not fit into one READ; *slot: until the next READ ---- */
+int verbs_large_newest(struct transport_conn *conn, uint32_t group, const unsigned char **slot,
+	struct slot_meta *meta);
+int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, const unsigned char **slot,
+	struct slot_meta *meta);
 
 /* ---- verbs_batch.c ---- */
 #define VERBS_BATCH_SENDS (2u * (TRANSPORT_BATCHES * TRANSPORT_BATCH + TRANSPORT_AHEAD))

@@ -16,7 +16,6 @@
 #define GAP 256u                        /* between neighbours that is read along */
 #define SPANS (2u * TRANSPORT_AHEAD)
 #define POST 8u                         /* READs a post: the first are judged while the last are on their way */
-#define WAIT_NS UINT64_C(150000000)     /* as long as any other attempt */
 
 _Static_assert(POST <= VERBS_CHAIN, "one post");
 _Static_assert(VERBS_BATCH_SENDS >= (TRANSPORT_BATCHES * TRANSPORT_BATCH + TRANSPORT_AHEAD) * 2,
@@ -192,7 +191,7 @@ static int fill(struct transport_conn *conn, struct place *place, const struct d
 	place->count = 0;
 	place->used = 0;
 	/* nothing may write any more to what is used anew */
-	int rc = verbs_await(conn, &conn->read, place->last, WAIT_NS);
+	int rc = verbs_await(conn, &conn->read, place->last, VERBS_ATTEMPT_NS);
 	for (uint32_t i = 0; rc == 0 && i < n; i++)
 		ask(conn, place, &p, (uint32_t)groups[i].id, step);
 	for (uint32_t i = 0; rc == 0 && i < p.n; i += POST) {
@@ -239,7 +238,9 @@ static const struct asked *take(struct transport_conn *conn, uint32_t at, uint32
 		if (a->group != group)
 			continue;
 		a->group = DSM_NONE;
-		return verbs_await(conn, &conn->read, place->first + a->span / POST, WAIT_NS) ? NULL : a;
+		if (verbs_await(conn, &conn->read, place->first + a->span / POST, VERBS_ATTEMPT_NS) == 0)
+			return a;
+		place->count = 0; /* nor is it waited for the others of these */
 	}
 	return NULL;
 }

@@ -10,7 +10,6 @@
 #include "transport/verbs.h"
 
 #define SLICE_MS 10                 /* of sleep, then a look at `gone` */
-#define ATTEMPT_NS UINT64_C(150000000)  /* then it is the caller's turn to look at his deadline */
 #define PIECE_NS UINT64_C(1000000000)
 #define HALF (VERBS_BOUNCE / 2 / VERBS_PIECE) /* pieces: one half is copied while the other fills */
 
@@ -109,10 +108,10 @@ int verbs_post_reads(struct transport_conn *conn, const struct verbs_span *spans
 int verbs_fetch(struct transport_conn *conn, const struct verbs_span *spans, uint32_t n, uint32_t lkey)
 {
 	uint64_t ticket;
-	int rc = verbs_await(conn, &conn->read, conn->read.posted, ATTEMPT_NS);
+	int rc = verbs_await(conn, &conn->read, conn->read.posted, VERBS_ATTEMPT_NS);
 	if (rc == 0)
 		rc = verbs_post_reads(conn, spans, n, lkey, &ticket);
-	return rc ? rc : verbs_await(conn, &conn->read, ticket, ATTEMPT_NS);
+	return rc ? rc : verbs_await(conn, &conn->read, ticket, VERBS_ATTEMPT_NS);
 }
 
 int verbs_fetch_attaching(struct transport_conn *conn, const struct verbs_span *spans, uint32_t n, uint32_t lkey)

@@ -25,8 +25,9 @@ static uint32_t key_of(const struct transport_conn *conn, uint32_t group)
 	return conn->banks[group_of(conn, group)->owner].rkey;
 }
 
-/* The slot that should hold `seq`, whole, at conn->large_at: one piece stays where it came. */
-static int fetch_slot(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta)
+/* The slot that should hold `seq`, whole: one piece stays where it came. */
+static int fetch_slot(struct transport_conn *conn, uint32_t group, uint64_t seq, const unsigned char **slot,
+	struct slot_meta *meta)
 {
 	uint64_t bytes = group_of(conn, group)->slot_bytes;
 	struct verbs_span one = { slot_remote(conn, group, seq), key_of(conn, group), (uint32_t)bytes,
@@ -34,10 +35,10 @@ static int fetch_slot(struct transport_conn *conn, uint32_t group, uint64_t seq,
 	bool whole = bytes <= VERBS_PIECE;
 	int rc = whole ? verbs_fetch(conn, &one, 1, conn->bounce.mr->lkey) :
 		verbs_fetch_large(conn, one.remote, one.rkey, bytes, conn->large);
-	conn->large_at = whole ? one.at : conn->large;
+	*slot = whole ? one.at : conn->large;
 	if (rc)
 		return rc;
-	return verbs_slot_holds(conn, group, conn->large_at, seq, meta) ? 0 : -EAGAIN;
+	return verbs_slot_holds(conn, group, *slot, seq, meta) ? 0 : -EAGAIN;
 }
 
 /* The seqs of all slots, each on a line of the bounce buffer. */
@@ -73,7 +74,7 @@ static uint64_t newest_shown(const struct transport_conn *conn, uint32_t group, 
 }
 
 /* Its pulse stands still on what is not there: the newest of the others. */
-static int search(struct transport_conn *conn, uint32_t group, struct slot_meta *meta)
+static int search(struct transport_conn *conn, uint32_t group, const unsigned char **slot, struct slot_meta *meta)
 {
 	uint64_t below = UINT64_MAX;
 	bool any;
@@ -84,7 +85,7 @@ static int search(struct transport_conn *conn, uint32_t group, struct slot_meta 
 		uint64_t best = newest_shown(conn, group, below, &any);
 		if (best == 0)
 			return any ? -EAGAIN : -ENODATA;
-		rc = fetch_slot(conn, group, best, meta);
+		rc = fetch_slot(conn, group, best, slot, meta);
 		if (rc != -EAGAIN)
 			return rc;
 		below = best;
@@ -94,7 +95,7 @@ static int search(struct transport_conn *conn, uint32_t group, struct slot_meta 
 
 /* Pulse, and the slot that will be meant if nothing was committed since it was last looked at. */
 static int fetch_guess(struct transport_conn *conn, uint32_t group, uint64_t *pulse, bool *whole,
-	struct slot_meta *meta)
+	const unsigned char **slot, struct slot_meta *meta)
 {
 	const struct directory_group *g = group_of(conn, group);
 	uint64_t guess = verbs_newest(conn, group);
@@ -109,22 +110,23 @@ static int fetch_guess(struct transport_conn *conn, uint32_t group, uint64_t *pu
 	memcpy(pulse, conn->bounce.at, sizeof(*pulse));
 	*whole = both && ((*pulse ^ guess) & (g->slots - 1)) == 0 &&
 		verbs_slot_holds(conn, group, conn->bounce.at + DSM_LINE, *pulse, meta);
-	conn->large_at = conn->bounce.at + DSM_LINE;
+	*slot = conn->bounce.at + DSM_LINE;
 	return 0;
 }
 
-int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_meta *meta)
+int verbs_large_newest(struct transport_conn *conn, uint32_t group, const unsigned char **slot,
+	struct slot_meta *meta)
 {
 	uint64_t pulse = 0;
 	bool whole = false;
-	int rc = fetch_guess(conn, group, &pulse, &whole, meta);
+	int rc = fetch_guess(conn, group, &pulse, &whole, slot, meta);
 	if (rc)
 		return rc;
 	/* a pulse may never land behind its slot when the owner dies between */
 	uint64_t seen = verbs_seen(conn, group);
 	uint64_t wanted = pulse > seen ? pulse : seen;
 	if ((!whole || wanted != pulse) && wanted)
-		rc = fetch_slot(conn, group, wanted, meta);
+		rc = fetch_slot(conn, group, wanted, slot, meta);
 	if (rc == 0 && wanted && verbs_is_newest(conn, group, meta->seq, pulse)) {
 		verbs_learn(conn, group, 0, meta->seq);
 		return 0;
@@ -134,13 +136,14 @@ int verbs_large_newest(struct transport_conn *conn, uint32_t group, struct slot_
 	verbs_learn(conn, group, pulse, 0);
 	if (pulse && !verbs_still(conn, group, pulse, 0))
 		return -EAGAIN;
-	rc = search(conn, group, meta);
+	rc = search(conn, group, slot, meta);
 	if (rc == 0)
 		verbs_learn(conn, group, 0, meta->seq);
 	return rc == -ENODATA && pulse ? -EAGAIN : rc;
 }
 
-int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, struct slot_meta *meta)
+int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, const unsigned char **slot,
+	struct slot_meta *meta)
 {
 	struct verbs_span span = { slot_remote(conn, group, seq), key_of(conn, group), 8, conn->bounce.at };
 	uint64_t shown;
@@ -151,7 +154,7 @@ int verbs_large_at(struct transport_conn *conn, uint32_t group, uint64_t seq, st
 	/* only a hint, but the caller asks the verified ones before he calls a commit lost */
 	if (shown != seq)
 		return shown == 0 ? -EAGAIN : shown > seq ? -EOVERFLOW : -ENOENT;
-	rc = fetch_slot(conn, group, seq, meta);
+	rc = fetch_slot(conn, group, seq, slot, meta);
 	if (rc)
 		return rc;
 	verbs_learn(conn, group, verbs_newest(conn, group), meta->seq);

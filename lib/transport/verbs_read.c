@@ -260,12 +260,11 @@ static int newest(struct transport_conn *conn, uint32_t group, uint64_t offset, 
 	if (rc)
 		return rc;
 	rc = verbs_is_small(conn, group_of(conn, group)) ? small_newest(conn, group, &slot, meta) :
-		verbs_large_newest(conn, group, meta);
+		verbs_large_newest(conn, group, &slot, meta);
 	if (rc == -ENODATA)
 		return empty(to, bytes, meta);
 	if (rc)
 		return rc;
-	slot = slot ? slot : conn->large_at;
 	if (bytes)
 		memcpy(to, slot + DSM_SLOT_HEADER + offset, bytes);
 	verbs_keep(conn, group, slot, meta);
@@ -308,10 +307,9 @@ static int version(struct transport_conn *conn, uint32_t group, uint64_t seq, ui
 	if (rc)
 		return rc;
 	rc = verbs_is_small(conn, group_of(conn, group)) ? small_at(conn, group, seq, &slot, meta) :
-		verbs_large_at(conn, group, seq, meta);
+		verbs_large_at(conn, group, seq, &slot, meta);
 	if (rc)
 		return rc;
-	slot = slot ? slot : conn->large_at;
 	memcpy(to, slot + DSM_SLOT_HEADER, group_of(conn, group)->payload_bytes);
 	verbs_keep(conn, group, slot, meta);
 	return 0;
@@ -346,7 +344,7 @@ static int version_of_step(struct transport_conn *conn, uint32_t group, uint64_t
 		verbs_learn(conn, group, 0, meta->seq);
 		return 0;
 	}
-	int rc = small ? small_ahead(conn, group, slot, meta) : verbs_large_newest(conn, group, meta);
+	int rc = small ? small_ahead(conn, group, slot, meta) : verbs_large_newest(conn, group, slot, meta);
 	for (uint32_t back = 1; rc == 0 && (meta->step == 0 || meta->step > step); back++) {
 		uint64_t seq = meta->seq - 1;
 		if (seq == 0)
@@ -357,7 +355,7 @@ static int version_of_step(struct transport_conn *conn, uint32_t group, uint64_t
 			*slot = slot_in_ring(conn, group, seq);
 			rc = verbs_slot_holds(conn, group, *slot, seq, meta) && meta->seq == seq ? 0 : -EAGAIN;
 		} else {
-			rc = verbs_large_at(conn, group, seq, meta);
+			rc = verbs_large_at(conn, group, seq, slot, meta);
 		}
 	}
 	return rc == -EOVERFLOW || rc == -ENOENT ? -EAGAIN : rc;
@@ -376,7 +374,6 @@ static int of_step(struct transport_conn *conn, uint32_t group, uint64_t step, u
 		return empty(to, bytes, meta);
 	if (rc)
 		return rc;
-	slot = slot ? slot : conn->large_at;
 	memcpy(to, slot + DSM_SLOT_HEADER, bytes);
 	verbs_keep(conn, group, slot, meta);
 	return 0;
