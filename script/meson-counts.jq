@@ -11,6 +11,7 @@ def own: map(capture("^(?<p>[0-9]+) passed, (?<f>[0-9]+) failed(, (?<s>[0-9]+) s
 def criterion: map(capture("Synthesis: Tested: [0-9]+ \\| Passing: (?<p>[0-9]+) \\| Failing: (?<f>[0-9]+) \\| Crashing: (?<c>[0-9]+)")) | last
 	| select(.) | [(.p | number), (.f | number) + (.c | number)];
 def skips: [.[] | select(startswith("skipped: "))];
+def reasons: [.[] | select(test("^(not ok|FAILED|failed:)|^\\[FAIL\\]|^\\[----\\].*(Assertion|Unexpected)|Sanitizer:|runtime error:"))] | .[:8];
 def message($kind): "\(.name | sub("^[^/]* / "; ""))" as $name | "\($kind): \($name)";
 lines as $lines
 | ([$lines | own] + [$lines | criterion | . + [$lines | skips | length]] | first) as $said
@@ -25,5 +26,6 @@ lines as $lines
 	  end
   else
 	($said // [0, 0, 0]) as $n
-	| "\($n[0]) \([$n[1], 1] | max) \($n[2])", message("failed") + ": \(.result), exit status \(.returncode)"
+	| "\($n[0]) \([$n[1], 1] | max) \($n[2])", message("failed") + ": \(.result), exit status \(.returncode)",
+		message("failed") + ": " + ($lines | reasons[])
   end
