@@ -35,7 +35,15 @@ for _ in 1 2 3 4 5; do
 	for _ in $(seq 100); do "$DSM" -u "$name" info >/dev/null 2>&1 && break 2; kill -0 "$engine" 2>/dev/null || break; sleep 0.05; done
 done
 
-run doctor "shm://$name"; expect 'nothing is broken' 0
+# A machine that stands still for a moment has a heartbeat that does, too: five tries.
+run_well() {
+	for _ in 1 2 3 4 5; do
+		run doctor "$1"
+		[ "$status" -ne 0 ] || break
+	done
+}
+
+run_well "shm://$name"; expect 'nothing is broken' 0
 for line in engine versions heartbeat role owners clock; do check "nothing is broken: $line" state_is "$line" ok; done
 
 # as run, with something that breaks
@@ -68,17 +76,17 @@ check 'another version: engine' state_is engine fail
 check 'another version: fix' fix_has engine 'same version of dsm on both sides'
 
 # Over a network clocks are compared by a commit; without one nothing is known.
-run doctor "udp://127.0.0.1:$port"; expect 'an idle engine' 0
+run_well "udp://127.0.0.1:$port"; expect 'an idle engine' 0
 check 'never committed: clock' state_is clock warn
 check 'never committed: not compared' found_has clock 'not compared'
 check 'never committed: fix' fix_has clock 'dsm set'
 "$DSM" -u "shm://$name" set g.a 1 >/dev/null
-run doctor "udp://127.0.0.1:$port"
+run_well "udp://127.0.0.1:$port"
 check 'committed once: clock' state_is clock warn
 (for _ in $(seq 400); do "$DSM" -u "shm://$name" set g.a "$RANDOM" >/dev/null 2>&1 || exit; sleep 0.02; done) &
 writer=$!
 for _ in 1 2 3 4 5 6; do
-	run doctor "udp://127.0.0.1:$port"
+	run_well "udp://127.0.0.1:$port"
 	! found_has clock 'fresh commit' || break
 done
 kill "$writer" && wait "$writer" 2>/dev/null

@@ -353,9 +353,10 @@ test_wait() {
 	kill "$setter" 2>/dev/null; wait "$setter" 2>/dev/null
 	expect 'wait for a group' 0 $'drilling.rop\t50'
 	run wait --since 0 --timeout 2 -t drilling.rop; expect 'wait --since an old commit' 0 50
-	(sleep 1.5; "$DSM" set drilling.level 5; "$DSM" set drilling.rop 60) &
-	run wait --timeout 10 -t drilling.rop; wait $!
-	expect 'wait for a change of one cell' 0; check 'not of another' is "$out" 60
+	(for i in {0..9}; do sleep 0.7; "$DSM" set drilling.level "$i"; "$DSM" set drilling.rop "6$i"; done) &
+	run wait --timeout 20 -t drilling.rop
+	expect 'wait for a change of one cell' 0; check 'not of another' matches "$out" '^6[0-9]$'
+	kill "$!" 2>/dev/null; wait "$!" 2>/dev/null; "$DSM" set drilling.rop 60
 	run wait --timeout 2 --value 60 -t drilling.rop; expect 'wait --value that is there' 0 60
 	(for v in 61 62 70 80; do sleep 0.1; "$DSM" set drilling.rop $v; done) &
 	run wait --timeout 10 --value '>=70' -t drilling.rop; wait $!

@@ -139,7 +139,7 @@ Test(udp_far, a_role_lives_while_its_attach_goes_on, .timeout = 120)
 	opts.lease_ms = 2000;
 	here.flags = DSM_MANUAL;
 	as.owner = "sensors";
-	as.attach_timeout_ms = 60000;
+	as.attach_timeout_ms = as.call_timeout_ms = 60000;
 	ok(fixture_engine_of(FIXTURE_NETWORK, &opts, name, &engine));
 	pthread_t thread = begin_way(port, 400);
 	ok(dsm_attach(uri, &as, &dsm));

@@ -227,7 +227,9 @@ static bool judge(const struct row *row, const struct reader *r, const struct ta
 	check(t->failed == 0, "%llu reads failed", (unsigned long long)t->failed);
 	check(!rdma || t->accepted >= accepted_min[row->size], "%llu accepted reads are wanted here",
 		(unsigned long long)accepted_min[row->size]);
-	return check(!rule || first, "K satisfies the rule, and only %llu of %llu came at the first try",
+	/* means over a row: of one that is over in milliseconds, half of which the owner stood still, they tell
+	 * nothing about the other half; rows over rdma last for seconds */
+	return check(!rdma || !rule || first, "K satisfies the rule, and only %llu of %llu came at the first try",
 		(unsigned long long)t->first, (unsigned long long)t->reads);
 }
 
@@ -260,9 +262,9 @@ static void run_all(struct reader *r)
 		(unsigned long long)sum[FAR].accepted, (unsigned long long)sum[NEAR].refused,
 		(unsigned long long)sum[FAR].refused, (unsigned long long)(sum[NEAR].torn + sum[FAR].torn), ruled);
 	check(accepted >= wanted, "%llu accepted reads are wanted", (unsigned long long)wanted);
-	check(ruled >= 4, "K satisfied the rule in %u rows only", ruled);
 	if (!rdma)
 		return; /* tests/stress/torn is for mapped memory; this run only tries the program out */
+	check(ruled >= 4, "K satisfied the rule in %u rows only", ruled);
 	check(sum[NEAR].refused > 0, "nothing of the near owner was refused: this stress sees no overlap");
 	check(sum[FAR].refused > 0, "nothing of the far owner was refused: this stress sees no overlap");
 	check(packets_sent() - packets >= accepted, "fewer packets than reads: not over this device");

@@ -85,7 +85,7 @@ void udp_engine_run(const char *at, int in, int out)
 	options.udp = at;
 	options.auth_none = true;
 	options.tick_ms = 20;
-	options.lease_ms = 2000 * udp_patience(); /* a busy machine is not what is tried here */
+	options.lease_ms = 10000 * udp_patience(); /* a busy machine is not what is tried here */
 	options.log = take_log;
 	own.owner = "sensors";
 	int rc = fixture_engine_of(FIXTURE_NETWORK, &options, name, &engine);

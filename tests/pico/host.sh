@@ -215,9 +215,13 @@ for id in 7 9; do
 	check "device $id: the uncertainty of that" within 30 between $id drift_error 0.0001 1000
 	check "device $id: the uncertainty of the offset" within 30 between $id offset_error 0.1 100000
 done
-check 'offsets are as far apart as the starts' awk -v a="$(device 7 offset)" -v b="$(device 9 offset)" -v low="$t2 $t3" \
-	-v high="$t1 $t4" 'BEGIN { split(low, l, " "); split(high, h, " "); d = (b - a) / 1e6
+# of a moment in which all stood still the offset knows nothing until enough came after it
+far_apart() {
+	awk -v a="$(device 7 offset)" -v b="$(device 9 offset)" -v low="$t2 $t3" -v high="$t1 $t4" 'BEGIN {
+		split(low, l, " "); split(high, h, " "); d = (b - a) / 1e6
 		exit !(d > l[2] - l[1] - 0.1 && d < h[2] - h[1] + 0.1) }'
+}
+check 'offsets are as far apart as the starts' within 40 far_apart
 sed 's/ 09/ 19/' "$work/keys" >"$work/wrong"
 chmod 600 "$work/wrong"
 XDG_STATE_HOME=$work/elsewhere "$DSM_ADC" -d 9 -k "$work/wrong" -r 100 -t 0.5 127.0.0.1:"$port" 2>/dev/null
@@ -246,7 +250,8 @@ check 'their own silence is' within 20 between 9 silences $((silences + 1)) $((s
 
 # a recording
 echo 77 >"$work/state/dsm/adc-7.epoch"
-printf 't,c0,c1,b3\n0,0.1,1,0\n0.3,0.6,0,1\n0.6,0.2,0.5,0\n' >"$work/knobs.csv"
+# it stays pressed: a machine that stands still for a moment would not see a short press
+printf 't,c0,c1,b3\n0,0.1,1,0\n0.3,0.6,0,1\n0.6,0.2,0.5,1\n' >"$work/knobs.csv"
 before=$(value p.n)
 board_up -f "$work/knobs.csv"
 check 'the recording ends as it should' within 20 about p.a 20 0.01

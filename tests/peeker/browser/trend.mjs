@@ -63,7 +63,7 @@ async function hides(page) {
 	const { rows } = await csv(page), meanwhile = rows.filter(([t]) => t > began + 300 && t < ended);
 	const empty = rows.filter(([t, ...values]) => t >= began - 300 && t < ended && values.every((v) => v === ''));
 	check('unseen: nothing is recorded', meanwhile.every((r) => r[1] === ''), meanwhile);
-	check('and a gap says so', empty.length === 1, [began, ended, rows.slice(-20)]);
+	check('and a gap says so', empty.length >= 1, /* more if this machine stood still meanwhile */ [began, ended, rows.slice(-20)]);
 }
 
 export async function trend(browser, url) {
