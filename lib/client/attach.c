@@ -83,8 +83,8 @@ static void handle_free(struct dsm *dsm)
 	free(dsm->seen);
 	free(dsm->quick_memory);
 	free(dsm->value);
-	free(dsm->clients);
-	free(dsm->devices);
+	free(dsm->clients.items);
+	free(dsm->devices.items);
 	free(dsm->message);
 	free(dsm->ages);
 	free(dsm->owner_states);

@@ -2,7 +2,6 @@
 /* The engine's ADC boards: asked for by one control message, answered by a list. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <dsm/devices.h>
 
@@ -17,49 +16,14 @@ const char *dsm_device_reset_name(enum dsm_device_reset reset)
 	return names[(unsigned)reset < sizeof(names) / sizeof(names[0]) ? (unsigned)reset : 0];
 }
 
-void devices_message(struct dsm *dsm, struct control_reader *r)
+static int get_device(struct control_reader *r, void *item)
 {
-	/* not asked for (any more): the owner's thread may be walking the list */
-	if (!dsm->devices_asked)
-		return;
-	for (uint32_t i = 0; i < r->entries && !dsm->devices_rc; i++) {
-		if (dsm->device_count == dsm->device_room) {
-			uint32_t room = dsm->device_room ? dsm->device_room * 2 : 16;
-			void *more = realloc(dsm->devices, room * sizeof(*dsm->devices));
-			if (!more) {
-				dsm->devices_rc = -ENOMEM;
-				break;
-			}
-			dsm->devices = more;
-			dsm->device_room = room;
-		}
-		if (control_get_device(r, &dsm->devices[dsm->device_count]))
-			break;
-		dsm->device_count++;
-	}
-	if (r->entries == 0) /* an empty list ends it */
-		dsm->devices_asked = false;
+	return control_get_device(r, item);
 }
 
-static int fetch(struct dsm *dsm, uint64_t deadline)
+void devices_message(struct dsm *dsm, struct control_reader *r)
 {
-	unsigned char message[CONTROL_HEAD];
-	struct control_writer w;
-	if (dsm->lost)
-		return dsm__fail(-ENOTCONN, "the engine is gone");
-	dsm->device_count = 0;
-	dsm->devices_rc = 0;
-	control_begin(&w, message, sizeof(message), CONTROL_DEVICES);
-	int rc = dsm->ops->send(dsm->conn, message, control_end(&w));
-	if (rc)
-		return dsm__fail(rc, "the engine cannot be asked: %s", dsm_strerror(rc));
-	dsm->devices_asked = true;
-	while (dsm->devices_asked)
-		if (dsm->lost || !slow_wait(dsm, deadline)) {
-			dsm->devices_asked = false;
-			return dsm__fail(-ETIMEDOUT, "the engine does not answer");
-		}
-	return dsm->devices_rc ? dsm__fail(dsm->devices_rc, "no memory for the list of devices") : 0;
+	list_take(&dsm->devices, r, sizeof(struct control_device), get_device);
 }
 
 static void describe(const struct control_device *d, struct dsm_device_info *out)
@@ -94,12 +58,12 @@ int dsm_foreach_device(struct dsm *dsm, int timeout_ms,
 	if (!fn)
 		return dsm__fail(-EINVAL, "dsm_foreach_device(): null pointer");
 	pthread_mutex_lock(&dsm->lock);
-	rc = fetch(dsm, deadline_after(dsm, timeout_ms));
-	uint32_t n = rc ? 0 : dsm->device_count;
+	rc = list_fetch(dsm, &dsm->devices, CONTROL_DEVICES, deadline_after(dsm, timeout_ms));
+	const struct control_device *devices = dsm->devices.items;
+	uint32_t n = rc ? 0 : dsm->devices.count;
 	pthread_mutex_unlock(&dsm->lock);
-	/* only this thread asks again, so the list stands still */
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
-		describe(&dsm->devices[i], &info);
+		describe(&devices[i], &info);
 		rc = fn(&info, context);
 	}
 	return rc;

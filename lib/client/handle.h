@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "client/attach.h"
+#include "client/list.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/writer.h"
@@ -126,13 +127,8 @@ struct dsm {
 	struct dsm_event events[EVENTS];
 	uint32_t event_head, event_count;
 	uint64_t events_dropped;
-	struct control_client *clients;
-	uint32_t client_count, client_room;
-	bool clients_asked;         /* a list is on its way */
-	struct control_device *devices;
-	uint32_t device_count, device_room;
-	int devices_rc;
-	bool devices_asked;
+	struct asked_list clients;  /* struct control_client */
+	struct asked_list devices;  /* struct control_device */
 	struct age_watch *ages;
 	uint32_t age_count;
 	uint32_t *owner_states;
@@ -152,9 +148,10 @@ struct dsm {
 	int manual_fd, manual_timer;
 };
 
-/* ---- devices.c ---- */
+/* ---- devices.c, status.c ---- */
 /* A part of the list has come. Under lock. */
 void devices_message(struct dsm *dsm, struct control_reader *r);
+void clients_message(struct dsm *dsm, struct control_reader *r);
 
 /* ---- attach.c ---- */
 int handle_bad(const struct dsm *dsm);

@@ -237,28 +237,6 @@ static void on_event(struct dsm *dsm, struct link *link, struct control_reader *
 	}
 }
 
-static void on_clients(struct dsm *dsm, struct control_reader *r)
-{
-	/* not asked for (any more): the owner's thread may be walking the list */
-	if (!dsm->clients_asked)
-		return;
-	for (uint32_t i = 0; i < r->entries; i++) {
-		if (dsm->client_count == dsm->client_room) {
-			uint32_t room = dsm->client_room ? dsm->client_room * 2 : 64;
-			void *more = realloc(dsm->clients, room * sizeof(*dsm->clients));
-			if (!more)
-				break;
-			dsm->clients = more;
-			dsm->client_room = room;
-		}
-		if (control_get_client(r, &dsm->clients[dsm->client_count]))
-			break;
-		dsm->client_count++;
-	}
-	if (r->entries == 0) /* an empty list ends it */
-		dsm->clients_asked = false;
-}
-
 static void on_mapped(struct dsm *dsm, struct link *link, struct control_reader *r)
 {
 	struct control_map map;
@@ -284,7 +262,7 @@ static void on_message(struct dsm *dsm, struct link *link, const void *message, 
 		request_forward(dsm, &r);
 		break;
 	case CONTROL_CLIENT_LIST:
-		on_clients(dsm, &r);
+		clients_message(dsm, &r);
 		break;
 	case CONTROL_DEVICE_LIST:
 		devices_message(dsm, &r);

@@ -75,24 +75,14 @@ int dsm_foreach_counter(struct dsm *dsm,
 	return rc;
 }
 
-static int fetch_clients(struct dsm *dsm, uint64_t deadline)
+static int get_client(struct control_reader *r, void *item)
 {
-	unsigned char message[CONTROL_HEAD];
-	struct control_writer w;
-	if (dsm->lost)
-		return dsm__fail(-ENOTCONN, "the engine is gone");
-	dsm->client_count = 0;
-	control_begin(&w, message, sizeof(message), CONTROL_CLIENTS);
-	int rc = dsm->ops->send(dsm->conn, message, control_end(&w));
-	if (rc)
-		return dsm__fail(rc, "the engine cannot be asked: %s", dsm_strerror(rc));
-	dsm->clients_asked = true;
-	while (dsm->clients_asked)
-		if (dsm->lost || !slow_wait(dsm, deadline)) {
-			dsm->clients_asked = false;
-			return dsm__fail(-ETIMEDOUT, "the engine does not answer");
-		}
-	return 0;
+	return control_get_client(r, item);
+}
+
+void clients_message(struct dsm *dsm, struct control_reader *r)
+{
+	list_take(&dsm->clients, r, sizeof(struct control_client), get_client);
 }
 
 int dsm_foreach_client(struct dsm *dsm, int timeout_ms,
@@ -104,12 +94,12 @@ int dsm_foreach_client(struct dsm *dsm, int timeout_ms,
 	if (!fn)
 		return dsm__fail(-EINVAL, "dsm_foreach_client(): null pointer");
 	pthread_mutex_lock(&dsm->lock);
-	rc = fetch_clients(dsm, deadline_after(dsm, timeout_ms));
-	uint32_t n = rc ? 0 : dsm->client_count;
+	rc = list_fetch(dsm, &dsm->clients, CONTROL_CLIENTS, deadline_after(dsm, timeout_ms));
+	const struct control_client *clients = dsm->clients.items;
+	uint32_t n = rc ? 0 : dsm->clients.count;
 	pthread_mutex_unlock(&dsm->lock);
-	/* only this thread asks again, so the list stands still */
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
-		const struct control_client *c = &dsm->clients[i];
+		const struct control_client *c = &clients[i];
 		struct dsm_client_info info = { .session = c->session, .pid = c->pid, .uid = c->uid,
 			.age_ms = c->age_ms, .requests = c->requests, .messages = c->messages };
 		snprintf(info.program, sizeof(info.program), "%s", c->program);
