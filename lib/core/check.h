@@ -37,8 +37,8 @@ static inline uint64_t check_seed(uint64_t generation, uint32_t group)
 }
 
 #ifdef DSM_XXH_DISPATCH
-/* The library's, which takes the widest registers that the processor has: the same word, two to three times as
- * fast for a long payload. A short one is done before the call would be. */
+/* The library's, which takes the widest registers that the processor has: the same word, sooner for
+ * a long payload. A short one is done before the call would be. */
 #define CHECK_LONG 1024u
 uint64_t XXH3_64bits_withSeed_dispatch(const void *data, size_t bytes, uint64_t seed);
 #endif
