@@ -8,16 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <dsm/batch.h>
 #include <dsm/engine.h>
 
 #include "client/handle.h"
 #include "common/packets.h"
+#include "guest/own_engine.h"
 #define PLAIN_SHARED
 #include "stress/plain.h"
 #include "transport/verbs.h"
@@ -29,12 +26,6 @@
 #define ARRAY ((8u << 20) - BESIDE)
 #define COMMITS 3u
 #define CALL_MS 120000u
-
-static struct board {
-	_Atomic int engine;             /* 1 ready, else a negative errno */
-	_Atomic uint32_t stop;
-	char name[48], uri[96];
-} *board;
 
 atomic_uint plain_passed, plain_failed;
 
@@ -74,27 +65,8 @@ static int make_table(struct dsm_table **out)
 	return rc ? rc : add_many(*out);
 }
 
-static int run_engine(void)
-{
-	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
-	struct dsm_table *table = NULL;
-	struct dsm_engine *engine = NULL;
-	opts.name = board->name;
-	opts.tick_ms = 50;
-	opts.lease_ms = 5000; /* an emulated machine under load */
-	opts.auth_none = true;
-	opts.rdma = strstr(board->uri, "://") + 3;
-	int rc = make_table(&table);
-	rc = rc ? rc : dsm_engine_open(table, &opts, &engine);
-	if (rc)
-		printf("engine: %s\n", dsm_error());
-	dsm_table_free(&table);
-	atomic_store(&board->engine, rc ? rc : 1);
-	while (rc == 0 && !atomic_load(&board->stop))
-		plain_sleep_ms(20);
-	dsm_engine_close(&engine);
-	return rc;
-}
+static const struct own_engine_kind kind = { "large", 7467, 0, make_table, NULL };
+static struct own_engine engine;
 
 /* ---- client ---- */
 
@@ -133,11 +105,10 @@ static int commit_all(void)
 {
 	struct dsm_options opts = DSM_OPTIONS_INIT;
 	struct dsm *near = NULL;
-	char uri[64], name[64];
+	char name[64];
 	struct dsm_cell cell;
 	opts.owner = "many";
-	snprintf(uri, sizeof(uri), "shm://%s", board->name);
-	int rc = dsm_attach(uri, &opts, &near);
+	int rc = dsm_attach(engine.near, &opts, &near);
 	rc = rc ? rc : dsm_begin(near, 0);
 	for (uint32_t i = 0; rc == 0 && i < CELLS; i++) {
 		snprintf(name, sizeof(name), "many%u.cell%05u", i / CELLS_A_GROUP, i);
@@ -251,35 +222,19 @@ int main(void)
 {
 	struct dsm_options opts = DSM_OPTIONS_INIT;
 	struct dsm *w = NULL, *r = NULL;
-	char address[64];
 	plain_begin(900);
-	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (board == MAP_FAILED)
-		return 1;
-	if (device_address(address)) {
-		printf("skipped: no RDMA device with an IPv4 address here\n");
-		return 77;
-	}
-	snprintf(board->name, sizeof(board->name), "large-%d", (int)getpid());
-	snprintf(board->uri, sizeof(board->uri), "rdma://%s:%d", address, 7467);
-	pid_t engine = fork();
-	if (engine == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(run_engine() ? 1 : 0);
-	}
-	for (int i = 0; i < 6000 && atomic_load(&board->engine) == 0; i++)
-		plain_sleep_ms(10);
+	int rc = own_engine_start(&kind, &engine);
+	if (rc == 77)
+		return rc;
 	opts.attach_timeout_ms = 60000;
 	opts.call_timeout_ms = CALL_MS;
-	if (check(atomic_load(&board->engine) == 1, "the engine does not start") &&
-	    check(dsm_attach(board->uri, &opts, &r) == 0, "reader: %s", dsm_error())) {
+	if (rc == 0 && check(dsm_attach(engine.far, &opts, &r) == 0, "reader: %s", dsm_error())) {
 		opts.owner = "bulk";
-		if (check(dsm_attach(board->uri, &opts, &w) == 0, "owner: %s", dsm_error()))
+		if (check(dsm_attach(engine.far, &opts, &w) == 0, "owner: %s", dsm_error()))
 			run_all(w, r);
 	}
 	dsm_detach(&w);
 	dsm_detach(&r);
-	atomic_store(&board->stop, 1);
-	waitpid(engine, NULL, 0);
+	own_engine_end(&engine);
 	return plain_end();
 }

@@ -9,13 +9,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 #include <dsm/engine.h>
 
-#include "common/packets.h"
+#include "guest/own_engine.h"
+#define PLAIN_SHARED
 #include "stress/plain.h"
 
 #define CLIENTS 64u
@@ -25,11 +23,7 @@
 #define SETTLED_MS 1500                 /* then no good-bye is on its way any more */
 #define VALUE 12.25
 
-static struct board {
-	_Atomic int engine;             /* 1 ready, else a negative errno */
-	_Atomic uint32_t stop;
-	char name[48], uri[96];
-} *board;
+atomic_uint plain_passed, plain_failed;
 
 /* ---- engine ---- */
 
@@ -42,43 +36,22 @@ static int make_table(struct dsm_table **out)
 	return rc ? rc : dsm_table_cell(*out, &cell);
 }
 
-static int commit_value(struct dsm_engine *engine)
+static int commit_value(struct dsm_engine *here)
 {
 	struct dsm_options opts = DSM_OPTIONS_INIT;
 	struct dsm_value v = { .type = DSM_F64, .len = 1, .f64 = VALUE };
 	struct dsm_cell rop;
 	struct dsm *dsm = NULL;
 	opts.owner = "engine";
-	int rc = dsm_engine_attach(engine, &opts, &dsm);
+	int rc = dsm_engine_attach(here, &opts, &dsm);
 	rc = rc ? rc : dsm_cell(dsm, "rig.rop", &rop);
 	rc = rc ? rc : dsm_write(dsm, rop, &v);
 	dsm_detach(&dsm);
 	return rc;
 }
 
-static int run_engine(void)
-{
-	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
-	struct dsm_table *table = NULL;
-	struct dsm_engine *engine = NULL;
-	opts.name = board->name;
-	opts.tick_ms = 50;
-	opts.lease_ms = 5000; /* an emulated machine under load */
-	opts.max_clients = MAX_CLIENTS;
-	opts.auth_none = true;
-	opts.rdma = strstr(board->uri, "://") + 3;
-	int rc = make_table(&table);
-	rc = rc ? rc : dsm_engine_open(table, &opts, &engine);
-	rc = rc ? rc : commit_value(engine);
-	if (rc)
-		printf("engine: %s\n", dsm_error());
-	dsm_table_free(&table);
-	atomic_store(&board->engine, rc ? rc : 1);
-	while (rc == 0 && !atomic_load(&board->stop))
-		plain_sleep_ms(20);
-	dsm_engine_close(&engine);
-	return rc;
-}
+static const struct own_engine_kind kind = { "many", 7468, MAX_CLIENTS, make_table, commit_value };
+static struct own_engine engine;
 
 /* ---- what a process holds ---- */
 
@@ -139,7 +112,7 @@ static int come(struct dsm **dsm)
 	struct dsm_options opts = DSM_OPTIONS_INIT;
 	opts.attach_timeout_ms = 60000;
 	opts.call_timeout_ms = 60000;
-	return dsm_attach(board->uri, &opts, dsm);
+	return dsm_attach(engine.far, &opts, dsm);
 }
 
 static bool reads_right(struct dsm *dsm)
@@ -199,14 +172,14 @@ static void same_as(const struct held *before, pid_t pid, const char *who)
 	check(now.pairs <= before->pairs, "%s: queue pairs grow", who);
 }
 
-static void run_all(pid_t engine, unsigned cycles)
+static void run_all(unsigned cycles)
 {
 	crowd();
 	bool good = true;
 	for (unsigned i = 0; good && i < WARM_UP; i++)
 		good = cycle_once(i);
 	plain_sleep_ms(SETTLED_MS);
-	struct held start = look_at(engine), here = { 0 }, there = { 0 };
+	struct held start = look_at(engine.pid), here = { 0 }, there = { 0 };
 	check(start.pairs >= 0, "`rdma resource show` says nothing");
 	uint64_t began = plain_ms();
 	for (unsigned i = 0; good && i < cycles; i++) {
@@ -214,12 +187,12 @@ static void run_all(pid_t engine, unsigned cycles)
 		if (i + 1 == cycles / 2) {
 			plain_sleep_ms(SETTLED_MS);
 			here = look_at(getpid());
-			there = look_at(engine);
+			there = look_at(engine.pid);
 		}
 	}
 	printf("%u cycles, %.1f ms each\n", cycles, (double)(plain_ms() - began) / cycles);
 	same_as(&here, getpid(), "client");
-	same_as(&there, engine, "engine");
+	same_as(&there, engine.pid, "engine");
 	check(there.descriptors <= start.descriptors && there.pairs <= start.pairs,
 		"the engine has grown in the first half: from %u descriptors and %ld queue pairs", start.descriptors,
 		start.pairs);
@@ -228,31 +201,16 @@ static void run_all(pid_t engine, unsigned cycles)
 int main(int argc, char **argv)
 {
 	unsigned cycles = argc == 3 && strcmp(argv[1], "--cycles") == 0 ? (unsigned)atoi(argv[2]) : 1000;
-	char address[64];
 	plain_begin(900);
 	if ((argc != 1 && argc != 3) || cycles < 2) {
 		fprintf(stderr, "usage: many [--cycles N]\n");
 		return 2;
 	}
-	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (board == MAP_FAILED)
-		return 1;
-	if (device_address(address)) {
-		printf("skipped: no RDMA device with an IPv4 address here\n");
-		return 77;
-	}
-	snprintf(board->name, sizeof(board->name), "many-%d", (int)getpid());
-	snprintf(board->uri, sizeof(board->uri), "rdma://%s:%d", address, 7468);
-	pid_t engine = fork();
-	if (engine == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(run_engine() ? 1 : 0);
-	}
-	for (int i = 0; i < 6000 && atomic_load(&board->engine) == 0; i++)
-		plain_sleep_ms(10);
-	if (check(atomic_load(&board->engine) == 1, "the engine does not start"))
-		run_all(engine, cycles);
-	atomic_store(&board->stop, 1);
-	waitpid(engine, NULL, 0);
+	int rc = own_engine_start(&kind, &engine);
+	if (rc == 77)
+		return rc;
+	if (rc == 0)
+		run_all(cycles);
+	own_engine_end(&engine);
 	return plain_end();
 }

@@ -11,15 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <dsm/engine.h>
 
 #include "client/handle.h"
-#include "common/packets.h"
 #include "core/hooks.h"
+#include "guest/own_engine.h"
 #define PLAIN_SHARED
 #include "stress/plain.h"
 
@@ -32,9 +31,8 @@
 
 static struct board {
 	_Atomic uint32_t wanted, done;  /* commits: told to the owner; made by it */
-	_Atomic int engine, owner;      /* 1 ready, else a negative errno */
+	_Atomic int owner;              /* 1 ready, else a negative errno */
 	_Atomic uint32_t stop;
-	char name[48], near[64], far[96];
 	bool muted;
 } *board;
 
@@ -54,27 +52,8 @@ static int make_table(struct dsm_table **out)
 	return rc ? rc : dsm_table_cell(*out, &cell);
 }
 
-static int run_engine(void)
-{
-	struct dsm_engine_options opts = DSM_ENGINE_OPTIONS_INIT;
-	struct dsm_table *table = NULL;
-	struct dsm_engine *engine = NULL;
-	opts.name = board->name;
-	opts.tick_ms = 50;
-	opts.lease_ms = 5000; /* an emulated machine under load */
-	opts.auth_none = true;
-	opts.rdma = strstr(board->far, "://") + 3;
-	int rc = make_table(&table);
-	rc = rc ? rc : dsm_engine_open(table, &opts, &engine);
-	if (rc)
-		printf("engine: %s\n", dsm_error());
-	dsm_table_free(&table);
-	atomic_store(&board->engine, rc ? rc : 1);
-	while (rc == 0 && !atomic_load(&board->stop))
-		plain_sleep_ms(20);
-	dsm_engine_close(&engine);
-	return rc;
-}
+static const struct own_engine_kind kind = { "notify", 7466, 0, make_table, NULL };
+static struct own_engine engine;
 
 static int run_owner(void)
 {
@@ -86,7 +65,7 @@ static int run_owner(void)
 #ifdef DSM_TEST_HOOKS
 	dsm__mute_notify(board->muted);
 #endif
-	int rc = dsm_attach(board->far, &opts, &dsm);
+	int rc = dsm_attach(engine.far, &opts, &dsm);
 	rc = rc ? rc : dsm_cell(dsm, "far.g.n", &cell);
 	if (rc)
 		printf("owner: %s\n", dsm_error());
@@ -107,17 +86,6 @@ static int run_owner(void)
 	atomic_store(&board->owner, rc ? rc : 1);
 	dsm_detach(&dsm);
 	return rc;
-}
-
-static pid_t start(int (*run)(void))
-{
-	fflush(NULL);
-	pid_t pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(run() ? 1 : 0);
-	}
-	return pid;
 }
 
 /* ---- the waiter ---- */
@@ -214,13 +182,9 @@ static void attach_and_run(void)
 {
 	struct waiter w = { 0 };
 	struct dsm_region_info info;
-	pid_t engine = start(run_engine), owner = 0;
-	bool good = check(becomes_ready(&board->engine), "the engine does not start");
-	if (good) {
-		owner = start(run_owner);
-		good = check(becomes_ready(&board->owner), "the owner does not attach");
-	}
-	good = good && check(dsm_attach(board->near, NULL, &w.dsm) == 0 && dsm_group(w.dsm, "far.g", &w.group) == 0 &&
+	pid_t owner = own_process(run_owner);
+	bool good = check(becomes_ready(&board->owner), "the owner does not attach");
+	good = good && check(dsm_attach(engine.near, NULL, &w.dsm) == 0 && dsm_group(w.dsm, "far.g", &w.group) == 0 &&
 		handle_group(w.dsm, w.group, &w.index) == 0, "attach: %s", dsm_error());
 	if (good && check(dsm_region_info(w.dsm, &info) == 0 && strcmp(info.transport, "shm") == 0, "not over shm")) {
 		if (board->muted)
@@ -232,12 +196,10 @@ static void attach_and_run(void)
 	atomic_store(&board->stop, 1);
 	if (owner > 0)
 		waitpid(owner, NULL, 0);
-	waitpid(engine, NULL, 0);
 }
 
 int main(int argc, char **argv)
 {
-	char address[64];
 	bool control = argc == 2 && strcmp(argv[1], "--control") == 0;
 	if (argc > 1 && !control) {
 		fprintf(stderr, "usage: %s [--control]\n", argv[0]);
@@ -253,14 +215,12 @@ int main(int argc, char **argv)
 	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (board == MAP_FAILED)
 		return 1;
-	if (device_address(address)) {
-		printf("skipped: no RDMA device with an IPv4 address here\n");
-		return 77;
-	}
 	board->muted = control;
-	snprintf(board->name, sizeof(board->name), "notify-%d", (int)getpid());
-	snprintf(board->near, sizeof(board->near), "shm://%s", board->name);
-	snprintf(board->far, sizeof(board->far), "rdma://%s:%d", address, 7466);
-	attach_and_run();
+	int rc = own_engine_start(&kind, &engine);
+	if (rc == 77)
+		return rc;
+	if (rc == 0)
+		attach_and_run();
+	own_engine_end(&engine);
 	return plain_end();
 }
