@@ -67,6 +67,7 @@ static void *run(void *unused)
 {
 	int fds[PORT_WAIT_MAX];
 	(void)unused;
+	port_thread_name("dsm");
 	pthread_mutex_lock(&registry);
 	while (running) {
 		pass_all();

@@ -86,6 +86,8 @@ void port_locale_back(const struct port_locale *locale);
 
 /* The thread sees no signals but those of its own faults: they stay the program's. Positive errno, as pthread_create(). */
 int port_thread_start(pthread_t *thread, void *(*run)(void *), void *context);
+/* Of the calling thread, for who looks at it from outside; at most 15 bytes. */
+void port_thread_name(const char *name);
 /* Calls f in a child after fork(). */
 void port_after_fork(void (*f)(void));
 /* For port_cond_wait() only. */

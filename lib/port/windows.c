@@ -279,6 +279,11 @@ int port_thread_start(pthread_t *thread, void *(*run)(void *), void *context)
 	return pthread_create(thread, NULL, run, context);
 }
 
+void port_thread_name(const char *name)
+{
+	(void)pthread_setname_np(pthread_self(), name);
+}
+
 void port_after_fork(void (*f)(void))
 {
 	(void)f;

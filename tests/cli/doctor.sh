@@ -29,7 +29,7 @@ printf 'region: %s\ngroups:\n  - name: g\n    owner: engine\n    cells:\n      -
 	"$name" >"$work/table.yaml"
 # A port that is free now; another process may be quicker.
 for _ in 1 2 3 4 5; do
-	port=$((20000 + RANDOM % 20000))
+	port=$((20000 + RANDOM % 10000))
 	"$DSMD" --udp "127.0.0.1:$port" --auth none "$work/table.yaml" >"$work/dsmd.log" 2>&1 &
 	engine=$!
 	for _ in $(seq 100); do "$DSM" -u "$name" info >/dev/null 2>&1 && break 2; kill -0 "$engine" 2>/dev/null || break; sleep 0.05; done

@@ -10,12 +10,14 @@
 
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/common/check.sh
+. "$here/../common/check.sh"
 : "${DSM:=$here/../../build/gcc/cli/dsm}" "${DSMD:=$here/../../build/gcc/engine/dsmd}"
 : "${DSM_COMPLETION:=$here/../../cli/dsm.bash-completion}" "${DSM_MANUAL:=$here/../../cli/dsm.1}"
 name="dsm-cli-$$"
 export DSM_URI="shm://$name" NO_COLOR=1 LC_ALL=C.UTF-8
 work=$(mktemp -d)
-groups=("$@") passed=0 failed=0 engines=() status=0 out='' err=''
+groups=("$@") engines=()
 
 cleanup() {
 	local pid
@@ -36,22 +38,6 @@ run() {
 }
 
 # check NAME COMMAND...: passes if the command succeeds.
-check() {
-	local what=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok $what"
-		printf '#   %s\n' "status $status" "out: ${out:0:400}" "err: ${err:0:400}"
-	fi
-}
-
-is() { [[ $1 == "$2" ]]; }
-has() { [[ $1 == *"$2"* ]]; }
-matches() { [[ $1 =~ $2 ]]; }
 
 # expect NAME STATUS [WORD-IN-OUT [WORD-IN-ERR]]
 expect() {
@@ -69,16 +55,6 @@ refuse = lambda word: sys.exit("constant " + word)
 parse = lambda t: json.loads(t, parse_constant=refuse)
 d = [parse(l) for l in text.splitlines()] if sys.argv[1] == "lines" else parse(text)
 sys.exit(0 if eval(sys.argv[2]) else 1)' "$1" "$2" 2>>"$work/err"
-}
-
-# within SECONDS COMMAND...: until it succeeds.
-within() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		((SECONDS < end)) || return 1
-		sleep 0.02
-	done
 }
 
 # ---- engines ----
@@ -408,22 +384,28 @@ completed() {
 	printf '%s\n' "${COMPREPLY[@]}" | sort | paste -sd' '
 }
 
+# completes is|has WORDS ARGUMENT...: an engine that does not answer soon is not waited for, and nothing is
+# completed then.
+completes() {
+	out=$(completed "$DSM" "${@:3}")
+	"$1" "$out" "$2"
+}
+
 test_completion() {
 	# shellcheck source=/dev/null
 	. "$DSM_COMPLETION"
-	out=$(completed "$DSM" wa); check 'complete verbs' is "$out" 'wait watch'
-	out=$(completed "$DSM" get mud.); check 'complete cells' is "$out" 'mud.density mud.never'
-	out=$(completed "$DSM" get drilling.r dri); check 'complete groups too' has "$out" 'drilling drilling.frame'
-	out=$(completed "$DSM" set drilling.ro); check 'complete cells to set' is "$out" 'drilling.rop'
-	out=$(completed "$DSM" get --form); check 'complete options' is "$out" '--format'
-	out=$(completed "$DSM" wait --s); check 'complete options of a verb' is "$out" '--since'
-	out=$(completed "$DSM" ls --format j); check 'complete formats' is "$out" 'json jsonl'
-	out=$(completed "$DSM" set --owner op); check 'complete owners' is "$out" 'operator'
-	out=$(completed "$DSM" help du); check 'complete verbs of help' is "$out" 'dump'
-	out=$(DSM_URI=shm://none completed "$DSM" --uri "$name" get mud.d)
-	check 'completion honours --uri' is "$out" 'mud.density'
-	out=$(DSM_URI=shm://none completed "$DSM" --uri shm : "//$name" get mud.d)
-	check 'completion honours --uri in pieces' is "$out" 'mud.density'
+	check 'complete verbs' within 20 completes is 'wait watch' wa
+	check 'complete cells' within 20 completes is 'mud.density mud.never' get mud.
+	check 'complete groups too' within 20 completes has 'drilling drilling.frame' get drilling.r dri
+	check 'complete cells to set' within 20 completes is 'drilling.rop' set drilling.ro
+	check 'complete options' within 20 completes is '--format' get --form
+	check 'complete options of a verb' within 20 completes is '--since' wait --s
+	check 'complete formats' within 20 completes is 'json jsonl' ls --format j
+	check 'complete owners' within 20 completes is 'operator' set --owner op
+	check 'complete verbs of help' within 20 completes is 'dump' help du
+	DSM_URI=shm://none check 'completion honours --uri' within 20 completes is mud.density --uri "$name" get mud.d
+	DSM_URI=shm://none check 'completion honours --uri in pieces' within 20 completes is mud.density \
+		--uri shm : "//$name" get mud.d
 	out=$(DSM_URI=shm://none completed "$DSM" get mud.d); check 'no engine, nothing offered' is "$out" ''
 }
 

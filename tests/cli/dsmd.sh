@@ -9,12 +9,14 @@
 
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/common/check.sh
+. "$here/../common/check.sh"
 : "${DSM:=$here/../../build/gcc/cli/dsm}" "${DSMD:=$here/../../build/gcc/engine/dsmd}"
 name="dsmd-test-$$"
 export DSM_URI="shm://$name" LC_ALL=C.UTF-8
 unset NOTIFY_SOCKET JOURNAL_STREAM
 work=$(mktemp -d)
-passed=0 failed=0 engine='' status=0 out='' err=''
+engine=''
 
 cleanup() {
 	if [[ -n $engine ]]; then
@@ -25,21 +27,6 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-
-check() {
-	local what=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok $what"
-		printf '#   %s\n' "status $status" "out: ${out:0:400}" "err: ${err:0:400}"
-	fi
-}
-is() { [[ $1 == "$2" ]]; }
-has() { [[ $1 == *"$2"* ]]; }
 
 # run ARGUMENT...: dsmd, bounded; leaves $status, $out, $err.
 run() {
@@ -52,14 +39,6 @@ expect() {
 	check "$1: status $2" is "$status" "$2"
 	[[ -z ${3-} ]] || check "$1: prints $3" has "$out" "$3"
 	[[ -z ${4-} ]] || check "$1: says $4" has "$err" "$4"
-}
-within() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		((SECONDS < end)) || return 1
-		sleep 0.02
-	done
 }
 logged() { grep -q -- "$1" "$work/log"; }
 # times WORDS N: the log has the words N times.

@@ -8,22 +8,11 @@
 
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/common/check.sh
+. "$here/../common/check.sh"
 : "${DSM:=$here/../../build/gcc/cli/dsm}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() {
-	local what=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok $what"
-	fi
-}
 
 refused() {
 	local status=0

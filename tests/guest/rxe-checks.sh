@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # What tests/cli/rxe.sh and tests/guest/rxe.sh share: running dsm, and looking at what doctor says.
 
+# shellcheck source=tests/common/check.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../common/check.sh"
 work=$(mktemp -d)
-passed=0 failed=0 status=0 out='' err='' state='' found='' fix=''
+state='' found='' fix=''
 export NO_COLOR=1 LC_ALL=C.UTF-8
 
 # run ARGUMENT...: the command, bounded; leaves $status, $out, $err.
@@ -13,22 +15,7 @@ run() {
 	out=$(<"$work/out") err=$(<"$work/err")
 }
 
-check() {
-	local what=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok $what"
-		printf '#   %s\n' "status $status" "out: ${out:0:1500}" "err: ${err:0:600}"
-	fi
-}
-
-is() { [[ $1 == "$2" ]]; }
-has() { [[ $1 == *"$2"* ]]; }
-matches() { [[ $1 =~ $2 ]]; }
+explain() { printf '#   %s\n' "status $status" "out: ${out:0:1500}" "err: ${err:0:600}"; }
 
 # expect NAME STATUS [WORD-IN-OUT [WORD-IN-ERR]]
 expect() {

@@ -3,10 +3,12 @@
 
 : "${PEEKER:?}" "${GOLDEN_EXE:?}" "${DSM:?}" "${DSMD:?}"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/common/check.sh
+. "$here/../common/check.sh"
 work=$(mktemp -d)
 socket=$work/tmux
 name=peek-$$
-passed=0 failed=0 skipped=0 pids=() out='' err='' status=0
+skipped=0 pids=()
 # what a sanitizer has to say goes where finish() looks, also from a terminal that is gone by then
 export PEEKER_TEST_MARK=$work
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$work/sanitizer
@@ -24,19 +26,10 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# check NAME COMMAND...: passes if the command succeeds; else what was seen last is shown.
-check() {
-	local what=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok $what"
-		printf '#   status %s, said: %s\n' "$status" "${err:0:300}"
-		printf '%s\n' "${out:0:4000}" | sed 's/^/#   /'
-	fi
+# What was seen last.
+explain() {
+	printf '#   status %s, said: %s\n' "$status" "${err:0:300}"
+	printf '%s\n' "${out:0:4000}" | sed 's/^/#   /'
 }
 
 # ---- the end of what was started ----
@@ -112,20 +105,7 @@ run_groups() {
 	finish
 }
 
-is() { [[ $1 == "$2" ]]; }
-has() { [[ $1 == *"$2"* ]]; }
 hasnt() { [[ $1 != *"$2"* ]]; }
-matches() { [[ $1 =~ $2 ]]; }
-
-# within SECONDS COMMAND...: until it succeeds.
-within() {
-	local end=$((SECONDS + $1 + 1))
-	shift
-	until "$@"; do
-		((SECONDS < end)) || return 1
-		sleep 0.03
-	done
-}
 
 # run ARGUMENT...: the peeker without a terminal, bounded; leaves $status, $out, $err.
 run() {

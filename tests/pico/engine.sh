@@ -7,12 +7,15 @@
 # Prints "ok NAME" or "not ok NAME" per check and "N passed, N failed" last. Leaves nothing behind.
 
 set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/common/check.sh
+. "$here/../common/check.sh"
 : "${DSM:?}" "${DSMD:?}" "${RUN_MACHINE:?}"
 image=$1 name="pico-engine-$$"
 export DSM_URI="shm://$name" LC_ALL=C.UTF-8
 unset NOTIFY_SOCKET JOURNAL_STREAM DSM_KEYS
 work=$(mktemp -d)
-passed=0 failed=0 engine='' board=''
+engine='' board=''
 
 cleanup() {
 	local pid
@@ -25,26 +28,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-check() {
-	local what=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok $what"
-		printf '#   %s\n' "$("$DSM" get 'p.*' 2>&1)" "$(tail -n 4 "$work/log")" "$(tail -n 2 "$work/board")"
-	fi
-}
-within() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		((SECONDS < end)) || return 1
-		sleep 0.05
-	done
-}
+explain() { printf '#   %s\n' "$("$DSM" get 'p.*' 2>&1)" "$(tail -n 4 "$work/log")" "$(tail -n 2 "$work/board")"; }
 value() { "$DSM" --format raw get "$1" 2>/dev/null | cut -f 2; }
 is() { [[ $(value "$1") == "$2" ]]; }
 about() { awk -v a="$(value "$1")" -v b="$2" 'BEGIN { exit !(a != "" && a - b <= 0.002 && b - a <= 0.002) }'; }

@@ -8,6 +8,9 @@
 # Prints "ok NAME" or "not ok NAME" per check and "N passed, N failed" last; 77 without QEMU.
 
 set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/common/check.sh
+. "$here/../common/check.sh"
 : "${DSM:?}" "${DSMD:?}" "${RELAY:?}"
 image=$1 name="pico-mps2-$$"
 export DSM_URI="shm://$name" LC_ALL=C.UTF-8
@@ -17,7 +20,7 @@ command -v qemu-system-arm >/dev/null || {
 	exit 77
 }
 work=$(mktemp -d)
-passed=0 failed=0 pids=''
+pids=''
 
 cleanup() {
 	local pid
@@ -30,26 +33,9 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-check() {
-	local what=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok $what"
-		printf '#   %s\n' "relay: $(tail -n 1 "$work/relay" 2>/dev/null)" "$(tail -n 2 "$work/qemu" 2>/dev/null)" \
-			"accepted $(counter adc_accepted) lost $(counter adc_lost) late $(counter adc_late) doubled $(counter adc_duplicate)"
-	fi
-}
-within() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		((SECONDS < end)) || return 1
-		sleep 0.05
-	done
+explain() {
+	printf '#   %s\n' "relay: $(tail -n 1 "$work/relay" 2>/dev/null)" "$(tail -n 2 "$work/qemu" 2>/dev/null)" \
+		"accepted $(counter adc_accepted) lost $(counter adc_lost) late $(counter adc_late) doubled $(counter adc_duplicate)"
 }
 counter() { "$DSM" --format raw stat 2>/dev/null | awk -v n="$1" '$2 == n { print $3 }'; }
 counted() { [ "$(counter "$1")" = "$2" ]; }

@@ -9,11 +9,13 @@
 
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/common/check.sh
+. "$here/../common/check.sh"
 : "${DSMD:?}" "${KEYGEN:?}" "${CASES:?}" "${DSM:?}"
 export NO_COLOR=1 LC_ALL=C.UTF-8 WINEDEBUG=-all
 unset DISPLAY DSM_KEYS DSM_URI
 work=$(mktemp -d)
-name="dsm-windows-$$" port=$((20000 + $$ % 20000)) engine='' passed=0 failed=0 status=0 out='' err=''
+name="dsm-windows-$$" port=$((20000 + $$ % 10000)) engine=''
 wine=() server=$(dirname "${WINE:-.}")/wineserver64
 [ -x "$server" ] || server=wineserver
 [ -z "${WINE:-}" ] || wine=("$WINE")
@@ -31,21 +33,6 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-check() {
-	local what=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok $what"
-		printf '#   %s\n' "status $status" "out: ${out:0:300}" "err: ${err:0:300}"
-	fi
-}
-
-is() { [[ $1 == "$2" ]]; }
-has() { [[ $1 == *"$2"* ]]; }
 matches_line() { grep -q "^$1" "$work/out"; }
 
 # The command under test in $work, bounded: $status, $out, $err.
@@ -60,15 +47,6 @@ expect() {
 	check "$1: status $2" is "$status" "$2"
 	[[ -z ${3-} ]] || check "$1: prints $3" has "$out" "$3"
 	[[ -z ${4-} ]] || check "$1: says $4" has "$err" "$4"
-}
-
-within() {
-	local tenths=$(($1 * 10))
-	shift
-	until "$@"; do
-		[ $((tenths--)) -gt 0 ] || return 1
-		sleep 0.1
-	done
 }
 
 start_engine() {
