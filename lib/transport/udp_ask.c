@@ -167,11 +167,12 @@ int udp_data_receive(struct transport_conn *conn, uint64_t ns, struct udp_expect
 static int wait_for(struct transport_conn *conn, struct udp_expect *x, uint64_t until)
 {
 	uint64_t now;
-	while (!x->done && (now = clock_now(&clock_system)) < until) {
-		int rc = udp_data_receive(conn, until - now, x);
+	do { /* one look in any case: this thread may have stood still since it asked */
+		now = clock_now(&clock_system);
+		int rc = udp_data_receive(conn, now < until ? until - now : 0, x);
 		if (rc && rc != -EAGAIN)
 			return rc;
-	}
+	} while (!x->done && now < until);
 	return x->done ? 0 : -EAGAIN;
 }
 

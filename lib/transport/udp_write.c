@@ -14,6 +14,7 @@
 #define STUCK_NS UINT64_C(2000000000)   /* without any progress */
 #define PUSH_NS UINT64_C(10000000000)   /* with progress, but without an end */
 #define SLICE_NS UINT64_C(20000000)
+#define STILL_NS UINT64_C(200000000)    /* between two looks at the clock, at most: more is this thread's own standstill */
 #define STEP_GROUPS 4096u               /* of a step of several groups */
 
 static const struct directory_owner *own(const struct transport_conn *conn)
@@ -88,17 +89,26 @@ static void send_due(struct transport_conn *conn, uint64_t now)
 	}
 }
 
+/* What has passed since the last look, of which this thread could have heard what the engine says. */
+static uint64_t listened(const struct transport_conn *conn, uint64_t *looked)
+{
+	uint64_t now = clock_now(conn->clock), ns = now - *looked;
+	*looked = now;
+	return ns < STILL_NS ? ns : STILL_NS;
+}
+
 /* Sends and listens until `segments` are free and all up to `number` is carried out. */
 static int push(struct transport_conn *conn, uint32_t segments, uint64_t number)
 {
-	uint64_t now = clock_now(&clock_system), start = clock_now(conn->clock), moved = start, here;
+	uint64_t now = clock_now(&clock_system), looked = clock_now(conn->clock), stuck = 0, all = 0;
 	uint32_t first = conn->commits.first;
 	while (udp_sender_room(&conn->commits) < segments || conn->committed < number) {
 		if (conn->refused)
 			return give_up(conn, conn->refused);
-		here = clock_now(conn->clock);
-		if (atomic_load_explicit(&conn->broken, memory_order_relaxed) || here - moved > STUCK_NS ||
-		    here - start > PUSH_NS)
+		uint64_t heard = listened(conn, &looked);
+		stuck += heard;
+		all += heard;
+		if (atomic_load_explicit(&conn->broken, memory_order_relaxed) || stuck > STUCK_NS || all > PUSH_NS)
 			return give_up(conn, -ETIMEDOUT);
 		send_due(conn, now);
 		uint64_t due = udp_sender_due(&conn->commits, now);
@@ -109,7 +119,7 @@ static int push(struct transport_conn *conn, uint32_t segments, uint64_t number)
 		now = clock_now(&clock_system);
 		if (conn->commits.first != first) {
 			first = conn->commits.first;
-			moved = here;
+			stuck = 0;
 		}
 	}
 	return conn->refused ? give_up(conn, conn->refused) : 0;

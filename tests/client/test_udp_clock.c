@@ -2,6 +2,7 @@
 /* What ends by time over udp, by a clock that the test moves: nothing here waits for time to pass, only
  * for the engine's thread to look at it. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -266,5 +267,45 @@ Test(udp_clock, a_client_misses_a_silent_engine_after_a_lease_and_leaves_it_afte
 	}
 	cr_assert_eq(status_of(dsm).state, DSM_ATTACHED);
 	cr_assert_eq(status_of(dsm).reattached, 1);
+	dsm_detach(&dsm);
+}
+
+/* ---- an engine that does not acknowledge ---- */
+
+static _Atomic uint64_t leap_ns, leapt_ns = 1000 * SECOND;
+
+/* At each look it is later. */
+static uint64_t leaping_now(void *context)
+{
+	(void)context;
+	return atomic_fetch_add(&leapt_ns, atomic_load(&leap_ns));
+}
+
+static const struct dsm_clock leaping_clock = { leaping_now, leaping_now, NULL };
+
+/* Of a commit that is not acknowledged, what counts is the time in which that could have been heard. */
+Test(udp_clock, a_commit_is_given_up_for_what_the_engine_does_and_not_for_its_own_standstill)
+{
+	struct dsm_options as = DSM_OPTIONS_INIT;
+	struct dsm *dsm = NULL;
+	struct dsm_cell x;
+	struct dsm_value v = { .type = DSM_F64, .len = 1, .f64 = 1 };
+	as.flags = DSM_MANUAL;
+	as.clock = &leaping_clock;
+	as.owner = "sensors";
+	ok(dsm_attach(uri, &as, &dsm));
+	ok(dsm_cell(dsm, "sensors.a.x", &x));
+	ok(dsm_write(dsm, x, &v)); /* the first one reads the group, within the time of a call */
+	atomic_store(&leap_ns, 3 * SECOND);
+	for (int i = 0; i < 100; i++)
+		ok(dsm_write(dsm, x, &v));
+	atomic_store(&leap_ns, 100 * MS);
+	pthread_mutex_lock(&engine->lock);
+	uint64_t began = atomic_load(&leapt_ns);
+	int rc = dsm_write(dsm, x, &v);
+	uint64_t took = atomic_load(&leapt_ns) - began;
+	pthread_mutex_unlock(&engine->lock);
+	cr_assert_eq(rc, -ENOTCONN, "%d (%s)", rc, dsm_error());
+	cr_assert(took > 2 * SECOND && took < 4 * SECOND, "given up after %llu ms", (unsigned long long)(took / MS));
 	dsm_detach(&dsm);
 }
