@@ -14,7 +14,6 @@
 #define STUCK_NS UINT64_C(2000000000)   /* without any progress */
 #define PUSH_NS UINT64_C(10000000000)   /* with progress, but without an end */
 #define SLICE_NS UINT64_C(20000000)
-#define STILL_NS UINT64_C(200000000)    /* between two looks at the clock, at most: more is this thread's own standstill */
 #define STEP_GROUPS 4096u               /* of a step of several groups */
 
 static const struct directory_owner *own(const struct transport_conn *conn)
@@ -89,14 +88,6 @@ static void send_due(struct transport_conn *conn, uint64_t now)
 	}
 }
 
-/* What has passed since the last look, of which this thread could have heard what the engine says. */
-static uint64_t listened(const struct transport_conn *conn, uint64_t *looked)
-{
-	uint64_t now = clock_now(conn->clock), ns = now - *looked;
-	*looked = now;
-	return ns < STILL_NS ? ns : STILL_NS;
-}
-
 /* Sends and listens until `segments` are free and all up to `number` is carried out. */
 static int push(struct transport_conn *conn, uint32_t segments, uint64_t number)
 {
@@ -105,7 +96,7 @@ static int push(struct transport_conn *conn, uint32_t segments, uint64_t number)
 	while (udp_sender_room(&conn->commits) < segments || conn->committed < number) {
 		if (conn->refused)
 			return give_up(conn, conn->refused);
-		uint64_t heard = listened(conn, &looked);
+		uint64_t heard = clock_heard(conn->clock, &looked);
 		stuck += heard;
 		all += heard;
 		if (atomic_load_explicit(&conn->broken, memory_order_relaxed) || stuck > STUCK_NS || all > PUSH_NS)

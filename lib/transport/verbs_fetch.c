@@ -53,7 +53,7 @@ static int reap(struct transport_conn *conn, struct verbs_queue *queue)
 
 static int sleep_for(struct transport_conn *conn, struct verbs_queue *queue, uint64_t ticket, uint64_t ns)
 {
-	uint64_t start = clock_now(&clock_system);
+	uint64_t looked = clock_now(&clock_system), heard = 0;
 	for (;;) {
 		struct ibv_cq *cq;
 		void *context;
@@ -63,7 +63,8 @@ static int sleep_for(struct transport_conn *conn, struct verbs_queue *queue, uin
 		int rc = reap(conn, queue);
 		if (rc || queue->done >= ticket)
 			return rc;
-		if (clock_now(&clock_system) - start > ns)
+		heard += clock_heard(&clock_system, &looked);
+		if (heard > ns)
 			return -EAGAIN;
 		struct pollfd p = { queue->channel->fd, POLLIN, 0 };
 		poll(&p, 1, SLICE_MS); /* in slices, because the connection may be lost meanwhile */
