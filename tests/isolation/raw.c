@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <dsm/dsm.h>
@@ -17,6 +19,8 @@
 #include "core/layout.h"
 #include "transport/channel.h"
 #include "wire/control.h"
+
+#define CROWD_MS 4800u /* a dozen looks of 300 ms and what goes with them */
 
 static unsigned char message[CONTROL_MAX];
 
@@ -105,27 +109,53 @@ static bool has_place(int fd)
 	return poll(&pfd, 1, 300) == 0;
 }
 
-unsigned raw_crowd(unsigned most)
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* The places that are held at the end, of those that say nothing. */
+static unsigned crowd_once(unsigned most, int *rc, char *why, size_t room)
 {
 	int fds[256];
-	unsigned n = 0;
-	bool room = true;
-	while (room && n < most && n < 256) {
+	unsigned n = 0, held = 0;
+	bool more = true;
+	while (more && n < most && n < 256) {
 		fds[n] = channel_connect(engine_name);
-		room = fds[n] >= 0 && has_place(fds[n]);
-		if (!room && fds[n] >= 0)
+		more = fds[n] >= 0 && has_place(fds[n]);
+		if (!more && fds[n] >= 0)
 			close(fds[n]);
-		n += room;
+		n += more;
 	}
-	char uri[64];
+	char uri[64], byte;
 	struct dsm *dsm = NULL;
 	snprintf(uri, sizeof(uri), "shm://%s", engine_name);
-	int rc = dsm_attach(uri, NULL, &dsm);
-	check(rc == -EUSERS && strstr(dsm_error(), "places"), "no place: %d, %s", rc, rc ? dsm_error() : "");
+	*rc = dsm_attach(uri, NULL, &dsm);
+	snprintf(why, room, "%s", *rc ? dsm_error() : "");
 	dsm_detach(&dsm);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
+		held += recv(fds[i], &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
 		close(fds[i]);
-	return n;
+	}
+	return held;
+}
+
+unsigned raw_crowd(unsigned most)
+{
+	unsigned held = 0;
+	uint64_t took = UINT64_MAX;
+	char why[200] = "";
+	int rc = 0;
+	/* who says nothing is sent away after five seconds: a try in which this machine stood still shows nothing */
+	for (int i = 0; i < 5 && took > CROWD_MS; i++) {
+		uint64_t began = now_ms();
+		held = crowd_once(most, &rc, why, sizeof(why));
+		took = now_ms() - began;
+	}
+	check(rc == -EUSERS && strstr(why, "places"), "no place: %d, %s", rc, why);
+	return held;
 }
 
 unsigned raw_hoard(unsigned most)
