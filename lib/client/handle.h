@@ -18,7 +18,7 @@
 
 #define HANDLE_MAGIC 0x6873646du
 #define TAG_GENERATIONS 8u  /* low bits of a tag count the tables one handle has seen */
-#define WINDOW 256u             /* requests outstanding */
+#define WINDOW CONTROL_REQUESTS
 #define EVENTS 64u
 #define FORWARDS 256u
 #define READ_CELL_MAX ((uint64_t)1 << 20) /* dsm_read() copies cells up to this */

@@ -18,7 +18,7 @@
 #include "engine/state.h"
 #include "wire/control.h"
 
-#define RESULTS 256u            /* remembered a client, = the client's window */
+#define RESULTS CONTROL_REQUESTS /* remembered a client */
 #define RECORDS_MAX 4096u
 #define RECORD_KEEP_NS (60 * UINT64_C(1000000000))
 #define TICKETS 1024u

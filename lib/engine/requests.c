@@ -343,7 +343,7 @@ void requests_message(struct session *s, struct control_reader *r)
 	struct control_request q;
 	struct batch b;
 	uint64_t generation;
-	bool bad = control_get_u64(r, &generation) != 0;
+	bool bad = control_get_u64(r, &generation) != 0 || r->entries > CONTROL_REQUESTS;
 	if (!s->record && s->may_request) {
 		/* found: made by another connection under the same id since this one said HELLO */
 		struct record *record = records_find(e, s->client_id);

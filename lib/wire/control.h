@@ -15,6 +15,7 @@
 #define CONTROL_MAGIC 0x434d5344u   /* "DSMC" */
 #define CONTROL_HEAD 16u            /* magic u32, version u16, type u16, bytes u32, entries u32 */
 #define CONTROL_TEXT_MAX 400u
+#define CONTROL_REQUESTS 256u       /* of a client outstanding, and so in one message, at most */
 #define CONTROL_NAME_MAX 64u
 
 enum control_type {

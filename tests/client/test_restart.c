@@ -146,6 +146,43 @@ Test(restart, the_same_number_is_carried_out_once)
 	clean();
 }
 
+/* How many adds of one message are carried out. */
+static int64_t many(uint32_t n, uint8_t id)
+{
+	struct control_welcome w;
+	struct control_writer out;
+	uint32_t cell = cell_index();
+	int64_t before = count_of();
+	int fd = hello(id, 0, &w);
+	control_begin(&out, message, sizeof(message), CONTROL_REQUEST);
+	control_put_u64(&out, w.generation);
+	for (uint32_t i = 1; i <= n; i++) {
+		struct control_request q = { .number = i, .cell = cell, .op = CONTROL_ADD, .type = DSM_I64,
+			.len = 1, .word = 1 };
+		cr_assert(control_put_request(&out, &q));
+	}
+	cr_assert_eq(channel_send(fd, message, control_end(&out), NULL, 0), 0);
+	struct control_reader in = { 0 };
+	int rc = 1;
+	while (rc > 0 && in.type != CONTROL_REPLY) { /* an answer, or the end */
+		rc = raw_receive(fd, message, sizeof(message));
+		cr_assert(rc <= 0 || control_open(&in, message, (size_t)rc) == 0);
+	}
+	close(fd);
+	return count_of() - before;
+}
+
+/* As many as may be outstanding; more in one message are not carried out, not even the first of them. */
+Test(restart, a_message_of_more_requests_than_may_be_outstanding)
+{
+	cr_assert_not_null(mkdtemp(folder));
+	struct dsm_engine *e = engine_up(false);
+	cr_assert_eq(many(CONTROL_REQUESTS, 1), CONTROL_REQUESTS);
+	cr_assert_eq(many(CONTROL_REQUESTS + 1, 2), 0);
+	cr_assert_eq(dsm_engine_close(&e), 0);
+	clean();
+}
+
 Test(restart, a_damaged_state_file_gives_way_to_the_one_before)
 {
 	struct dsm *dsm;
