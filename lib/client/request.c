@@ -408,7 +408,9 @@ static int answer(struct dsm *dsm, uint64_t ticket, int status, uint64_t previou
 		snprintf(reply.text, sizeof(reply.text), "%s", dsm_error());
 	control_begin(&w, message, sizeof(message), CONTROL_ANSWER);
 	control_put_reply(&w, &reply);
+	pthread_mutex_lock(&dsm->lock); /* the library's thread speaks, too */
 	int rc = dsm->ops->send(dsm->conn, message, control_end(&w));
+	pthread_mutex_unlock(&dsm->lock);
 	return rc ? dsm__fail(rc, "the answer could not be sent: %s", dsm_strerror(rc)) : 0;
 }
 

@@ -83,7 +83,8 @@ struct transport_ops {
 	void (*close)(struct transport_conn *conn);
 	/* For poll(): readable when recv() has something. */
 	int (*fd)(const struct transport_conn *conn);
-	/* One whole message, not blocking. -EAGAIN the queue is full or (recv) empty;
+	/* One whole message, not blocking; one thread at a time (the client: under the handle's lock, since both
+	 * its owner's thread and the library's speak). -EAGAIN the queue is full or (recv) empty;
 	 * -EPIPE/-ECONNRESET the channel is gone. recv returns the bytes. */
 	int (*send)(struct transport_conn *conn, const void *message, size_t bytes);
 	int (*recv)(struct transport_conn *conn, void *message, size_t room);
