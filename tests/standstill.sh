@@ -10,7 +10,7 @@
 # Exit status: the command's; 77 where there is no freezer.
 
 set -uo pipefail
-most=2500 group='' state='' freeze='' thaw=''
+most=2500 command='' group='' state='' freeze='' thaw=''
 if [ "${1:-}" = -m ]; then
 	most=${2:-}
 	shift 2
@@ -36,10 +36,13 @@ if [ -z "$state" ]; then
 fi
 
 cleanup() {
+	local pid
 	echo "$thaw" >"$group/$state"
-	for _ in {1..50}; do
+	[ -z "$command" ] || kill -TERM "$command" 2>/dev/null # a run that is broken off ends what it has started
+	for ((i = 0; i < 100; i++)); do
 		rmdir "$group" 2>/dev/null && return
 		sleep 0.1
+		((i < 50)) || while read -r pid; do kill -KILL "$pid"; done <"$group/cgroup.procs" 2>/dev/null
 	done
 }
 trap cleanup EXIT
@@ -55,3 +58,6 @@ while kill -0 "$command" 2>/dev/null; do
 	echo "$thaw" >"$group/$state"
 done
 wait "$command"
+status=$?
+command=''
+exit "$status"
