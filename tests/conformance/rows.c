@@ -128,8 +128,8 @@ struct dsm *rig_attach(struct rig *rig, const char *owner, uint32_t flags)
 	opts.owner = owner;
 	opts.flags = flags;
 	opts.fault = rig->row.fault[0] ? rig->row.fault : NULL;
-	opts.attach_timeout_ms = rig_is_network(rig) ? 10000 : 0;
-	opts.call_timeout_ms = rig_is_network(rig) ? 5000 : 0;
+	opts.attach_timeout_ms = rig_is_network(rig) ? 30000 : 0;
+	opts.call_timeout_ms = rig_is_network(rig) ? 20000 : 0;
 	ok(dsm_attach(rig->uri, &opts, &dsm));
 	ok(dsm_region_info(dsm, &info));
 	cr_assert_str_eq(info.transport, rig->row.scheme);
