@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define BOUND_MS 30000u
+#define ATTACH_MS 10000u    /* so long may one try to come back last: well below the bound */
 #define CALL_MS 3000u
 #define EXCUSES_MAX 10u
 #define WIDE_WORDS (8128u / 8)
@@ -42,7 +43,7 @@ static bool attach(struct scene *s, const char *owner, struct dsm **out)
 {
 	struct dsm_options opts = DSM_OPTIONS_INIT;
 	opts.owner = owner;
-	opts.attach_timeout_ms = BOUND_MS;
+	opts.attach_timeout_ms = ATTACH_MS;
 	opts.call_timeout_ms = CALL_MS;
 	return check(dsm_attach(s->uri, &opts, out) == 0, "attach: %s", dsm_error());
 }
@@ -311,6 +312,17 @@ static bool works(struct scene *s, const char *when)
 	return commit(s) == 0 && look(s, 0, &flags, when) == 0 && flags == 0;
 }
 
+static void say_state(struct dsm *dsm, const char *who)
+{
+	struct dsm_status status = { 0 };
+	struct dsm_event e;
+	dsm_status(dsm, &status);
+	printf("  %s: state %d, owner lost %d, attached again %llu times\n", who, (int)status.state, (int)status.owner_lost,
+		(unsigned long long)status.reattached);
+	while (dsm_next_event(dsm, &e) == 0)
+		printf("  %s: event %s: %s\n", who, dsm_event_name(e.kind), e.text);
+}
+
 void scene_is_back(struct scene *s, const char *when, enum dsm_event_kind kind)
 {
 	uint64_t began = plain_ms();
@@ -320,6 +332,10 @@ void scene_is_back(struct scene *s, const char *when, enum dsm_event_kind kind)
 	while (!good && plain_ms() - began < BOUND_MS) {
 		good = works(s, when);
 		plain_sleep_ms(10);
+	}
+	if (!good) {
+		say_state(s->r, "reader");
+		say_state(s->w, "owner");
 	}
 	if (!check(good, "%s: does not work again: %s", when, dsm_error()))
 		return;
