@@ -9,6 +9,8 @@
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=tests/common/check.sh
+. tests/common/check.sh
 cc=aarch64-linux-gnu-gcc objdump=aarch64-linux-gnu-objdump
 for tool in "$cc" "$objdump"; do
 	if ! command -v "$tool" >/dev/null; then
@@ -26,7 +28,6 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/include"
 cp "$xxhash" "$(dirname "$xxhash")"/xxh3.h "$work/include/" 2>/dev/null # the same on every machine
-passed=0 failed=0
 
 cat >"$work/wrap.c" <<'EOT'
 #include "core/slot.h"
@@ -89,59 +90,38 @@ in_order() {
 		END { exit at <= n }'
 }
 
-# $1 says what; the rest is a command that must succeed.
-must() {
-	local what=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "found: $what"
-	else
-		failed=$((failed + 1))
-		echo "FAILED: $what"
-	fi
-}
-must_not() {
-	local what=$1
-	shift
-	if "$@"; then
-		failed=$((failed + 1))
-		echo "FAILED: control: $what"
-	else
-		passed=$((passed + 1))
-		echo "control caught: $what"
-	fi
-}
+explain() { :; }
+misses() { ! "$@"; }
 
 invalidate=' str xzr, ' barrier=' dmb ish(st)?$' release=' stlr x' acquire=' lda(p)?r x' read_barrier=' dmb ish(ld)?$'
 load=' ldr x'
 
-must 'the wrapper compiles for aarch64' compile wrap "$work/wrap.c"
-must 'slot.c compiles for aarch64' compile slot lib/core/slot.c
-must 'publish: invalidation, barrier (W1), release of seq (W2), release of the pulse (W3)' \
+check 'the wrapper compiles for aarch64' compile wrap "$work/wrap.c"
+check 'slot.c compiles for aarch64' compile slot lib/core/slot.c
+check 'publish: invalidation, barrier (W1), release of seq (W2), release of the pulse (W3)' \
 	in_order wrap publish "$invalidate" "$barrier" ' str x' "$release" "$release"
-must 'publish of a scalar: the same' \
+check 'publish of a scalar: the same' \
 	in_order wrap publish_scalar "$invalidate" "$barrier" ' st[pr] x' "$release" "$release"
-must 'read: acquire of the pulse (R2), payload, barrier (R1), second look at seq, acquire of the bank' \
+check 'read: acquire of the pulse (R2), payload, barrier (R1), second look at seq, acquire of the bank' \
 	in_order wrap read_newest "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
-must 'read of a scalar, short way: acquire of the pulse (R2), record, barrier (R1), seq, acquire of the bank' \
+check 'read of a scalar, short way: acquire of the pulse (R2), record, barrier (R1), seq, acquire of the bank' \
 	in_order wrap read_quick "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
-must 'read by check: acquire of seq (R0), payload, barrier (R1), acquire of the bank' \
+check 'read by check: acquire of seq (R0), payload, barrier (R1), acquire of the bank' \
 	in_order wrap read_verified "$acquire" "$load" "$read_barrier" "$acquire"
-must 'ring_read_at: acquire of seq (R0), barrier (R1)' \
+check 'ring_read_at: acquire of seq (R0), barrier (R1)' \
 	in_order slot ring_read_at "$acquire" "$load" "$read_barrier" "$load"
-must 'ring_read_step: acquire of the pulse (R2)' in_order slot ring_read_step "$acquire"
+check 'ring_read_step: acquire of the pulse (R2)' in_order slot ring_read_step "$acquire"
 
-must 'the control without W1 compiles' compile no_w1 "$work/wrap.c" -DDSM_CONTROL_NO_W1
-must_not 'without W1 no barrier follows the invalidation' \
-	in_order no_w1 publish "$invalidate" "$barrier"
-must 'the control without the second look compiles' compile no_reread "$work/wrap.c" -DDSM_CONTROL_NO_REREAD
-must_not 'without the second look nothing is compared after the barrier' \
-	in_order no_reread read_newest "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
-must_not 'nor in the short way' \
-	in_order no_reread read_quick "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
-must_not 'the order is looked at, not only what is there' \
-	in_order wrap publish "$release" "$barrier"
+check 'the control without W1 compiles' compile no_w1 "$work/wrap.c" -DDSM_CONTROL_NO_W1
+check 'control: without W1 no barrier follows the invalidation' \
+	misses in_order no_w1 publish "$invalidate" "$barrier"
+check 'the control without the second look compiles' compile no_reread "$work/wrap.c" -DDSM_CONTROL_NO_REREAD
+check 'control: without the second look nothing is compared after the barrier' \
+	misses in_order no_reread read_newest "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
+check 'control: nor in the short way' \
+	misses in_order no_reread read_quick "$acquire" "$load" "$read_barrier" "$load" ' cmp x' "$acquire"
+check 'control: the order is looked at, not only what is there' \
+	misses in_order wrap publish "$release" "$barrier"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -17,9 +17,9 @@ extern "C" {
 
 /** Begin to read the newest commit of each of n groups, of any owners, and do something else meanwhile. Over
  *  rdma:// their READs are posted together and go out now; the engine has no part in it. Over shm:// and udp://
- *  nothing happens before dsm_read_end(), which over udp:// asks for all of them by one datagram. frames[i] was made for groups[i]; the frames (not the two
- *  arrays) are the library's until dsm_read_end() or dsm_detach(). Does not allocate; over rdma:// it waits only if an
- *  earlier READ of the same memory is still on its way.
+ *  nothing happens before dsm_read_end(), which over udp:// asks for all of them by one datagram. frames[i] was
+ *  made for groups[i]; the frames (not the two arrays) are the library's until dsm_read_end() or dsm_detach().
+ *  Does not allocate; over rdma:// it waits only if an earlier READ of the same memory is still on its way.
  *  -EINVAL n is 0 or more than DSM_BATCH_GROUPS, or a frame is another group's
  *  -EAGAIN DSM_BATCHES are begun: end one first */
 DSM_EXPORT int dsm_read_begin(struct dsm *dsm, const struct dsm_group *groups, struct dsm_frame *const *frames,

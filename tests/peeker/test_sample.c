@@ -136,6 +136,7 @@ static void test_rates_and_history(void)
 		const struct bucket *second = model_bucket(m, x, 1);
 		rate = second && second->n > 2 ? model_group_rate(m, m->table->cell[x].group) : 0;
 	}
+	check(m != NULL, "an owner to be looked at");
 	if (!m)
 		return;
 	const struct cell_state *state = &m->cells[x];
