@@ -74,7 +74,7 @@ export async function trend(browser, url) {
 	await page.click('#cells [data-cell="drilling.rop"] .pen');
 	await page.click('#cells [data-cell="drilling.torque"] .pen');
 	check('a chart', await within(async () => await page.locator('#chart canvas').count() === 1));
-	check('two pens', await page.locator('#pens li').count() === 2);
+	check('two pens', await within(async () => await page.locator('#pens li').count() === 2)); // each asks for its history first
 	for (let i = 0; i < 12; i++) {
 		set('drilling.rop', 50 + i * 5, 'drilling.torque', i);
 		await pause(120);
