@@ -246,6 +246,17 @@ static int take_options(struct dsm *dsm, const struct dsm_options *opts)
 	return 0;
 }
 
+/* What an owner's role holds is read here: an attach has time for that, and a call of it may have less. */
+static int attend_first(struct dsm *dsm, uint64_t deadline)
+{
+	uint64_t now = clock_now(dsm->clock), left_ms = now < deadline ? (deadline - now) / 1000000u : 0;
+	uint32_t call_ms = dsm->call_timeout_ms;
+	dsm->call_timeout_ms = left_ms > call_ms ? (uint32_t)left_ms : call_ms;
+	int rc = handle_attend(dsm);
+	dsm->call_timeout_ms = call_ms;
+	return rc;
+}
+
 int dsm__attach(const struct uri *uri, const struct inproc *inproc, const struct dsm_options *opts,
 	struct dsm **out)
 {
@@ -260,13 +271,14 @@ int dsm__attach(const struct uri *uri, const struct inproc *inproc, const struct
 	if (rc)
 		goto free_handle;
 	request_new_identity(dsm);
+	uint64_t deadline = clock_now(dsm->clock) + dsm->options.attach_timeout_ms * UINT64_C(1000000);
 	rc = link_open(dsm, dsm->options.attach_timeout_ms, &link);
 	if (rc)
 		goto free_handle;
 	pthread_mutex_lock(&dsm->lock);
 	slow_install(dsm, link);
 	pthread_mutex_unlock(&dsm->lock);
-	rc = handle_attend(dsm);
+	rc = attend_first(dsm, deadline);
 	if (rc == 0)
 		rc = thread_join(dsm);
 	if (rc)
