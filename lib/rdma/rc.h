@@ -65,6 +65,11 @@ int rc_resolve_to(struct rdma_event_channel *channel, struct sockaddr *to, uint3
  * a REJ of ours gives its status with its text. */
 int rc_connect(struct rdma_cm_id *id, struct ibv_qp *qp, const struct verbs_request *request,
 	uint32_t timeout_ms, struct verbs_reply *reply, uint32_t *reads);
+/* At least one: 0 is no time at all. */
+static inline uint32_t rc_ms_left(uint64_t now, uint64_t deadline)
+{
+	return now < deadline ? (uint32_t)((deadline - now) / 1000000u) + 1 : 1;
+}
 /* The next event of connected ids, not blocking. -EAGAIN there is none; 0 one that does not matter;
  * -ECONNRESET *id was disconnected; -ESHUTDOWN its device is being removed: release everything on it
  * at once, the removal waits for it. *id may be compared, and is not to be used. */

@@ -13,6 +13,7 @@
 #include "rdma/rc.h"
 
 #define ADDRESSES_MAX 8
+#define PIECE_MS 500u       /* what an address that nobody was woken for costs */
 #define NO_LISTENER 8       /* reject reason of the CM: invalid service id */
 
 int rc_channel(struct rdma_event_channel **out)
@@ -70,36 +71,57 @@ static int expect(struct rdma_cm_id *id, enum rdma_cm_event_type want, uint64_t 
 	const char *host)
 {
 	struct rdma_cm_event *event;
-	int rc = next_event(id, deadline, &event);
-	if (rc == -ETIMEDOUT)
-		return dsm__fail(rc, "rdma: no way to \"%s\" was found in time", host);
-	if (rc)
-		return rc;
-	int status = event->status;
-	bool good = event->event == want;
-	rdma_ack_cm_event(event);
-	if (good)
-		return 0;
-	status = status < 0 ? status : -EHOSTUNREACH;
+	int status = next_event(id, deadline, &event);
+	if (status && status != -ETIMEDOUT)
+		return status;
+	if (status == 0) {
+		bool good = event->event == want;
+		status = event->status < 0 ? event->status : -EHOSTUNREACH;
+		rdma_ack_cm_event(event);
+		if (good)
+			return 0;
+	}
+	if (status == -ETIMEDOUT)
+		return dsm__fail(status, "rdma: no way to \"%s\" was found in time", host);
 	return status == -ENODEV ? dsm__fail(status, "rdma: no RDMA device of this machine leads to "
 		"\"%s\"", host) : dsm__fail(status, "rdma: \"%s\": %s", host, strerror(-status));
 }
 
-static int resolve_one(struct rdma_event_channel *channel, const char *host, struct sockaddr *to,
+/* One piece of the time; -ETIMEDOUT: it is over. */
+static int resolve_piece(struct rdma_event_channel *channel, const char *host, struct sockaddr *to,
 	uint64_t deadline, struct rdma_cm_id **out)
 {
 	struct rdma_cm_id *id;
-	uint64_t now = clock_now(&clock_system);
-	int ms = now < deadline ? (int)((deadline - now) / 1000000u) : 0;
+	uint32_t ms = rc_ms_left(clock_now(&clock_system), deadline);
 	if (rdma_create_id(channel, &id, NULL, RDMA_PS_TCP))
 		return dsm__fail(-errno, "rdma: cannot make a connection: %s", strerror(errno));
 	int rc = 0;
-	if (rdma_resolve_addr(id, NULL, to, ms > 0 ? ms : 1))
+	if (rdma_resolve_addr(id, NULL, to, (int)(ms < PIECE_MS ? ms : PIECE_MS)))
 		rc = errno == ENODEV ? dsm__fail(-ENODEV, "rdma: no RDMA device of this machine leads to "
 			"\"%s\"", host) : dsm__fail(-errno, "rdma: \"%s\": %s", host, strerror(errno));
 	if (rc == 0)
 		rc = expect(id, RDMA_CM_EVENT_ADDR_RESOLVED, deadline, host);
-	if (rc == 0 && rdma_resolve_route(id, ms > 0 ? ms : 1))
+	if (rc)
+		rdma_destroy_id(id);
+	else
+		*out = id;
+	return rc;
+}
+
+/* Linux looks whether it knows the next hop's address when it is asked, when it has learnt one, and when
+ * the time is over. What it learns between the first look and the request's place in its list wakes
+ * nobody (drivers/infiniband/core/addr.c), so the time is asked for in pieces. */
+static int resolve_one(struct rdma_event_channel *channel, const char *host, struct sockaddr *to,
+	uint64_t deadline, struct rdma_cm_id **out)
+{
+	struct rdma_cm_id *id = NULL;
+	int rc;
+	do {
+		rc = resolve_piece(channel, host, to, deadline, &id);
+	} while (rc == -ETIMEDOUT && clock_now(&clock_system) < deadline);
+	if (rc)
+		return rc;
+	if (rdma_resolve_route(id, (int)rc_ms_left(clock_now(&clock_system), deadline)))
 		rc = dsm__fail(-errno, "rdma: no route to \"%s\": %s", host, strerror(errno));
 	if (rc == 0)
 		rc = expect(id, RDMA_CM_EVENT_ROUTE_RESOLVED, deadline, host);

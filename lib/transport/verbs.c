@@ -50,7 +50,7 @@ static int open_control(struct transport_conn *conn, const struct uri *uri, stru
 	uint64_t now = clock_now(&clock_system);
 	int rc = rc_channel(&conn->events);
 	if (rc == 0)
-		rc = rc_resolve(conn->events, uri->host, port, verbs_ms_left(now, conn->deadline),
+		rc = rc_resolve(conn->events, uri->host, port, rc_ms_left(now, conn->deadline),
 			&conn->control.id);
 	if (rc)
 		return verbs_noted(conn, rc);
@@ -74,7 +74,7 @@ static int open_control(struct transport_conn *conn, const struct uri *uri, stru
 	now = clock_now(&clock_system);
 	if (rc == 0)
 		rc = rc_connect(conn->control.id, conn->control.qp, &dial->request,
-			verbs_ms_left(now, conn->deadline), &dial->reply, &reads);
+			rc_ms_left(now, conn->deadline), &dial->reply, &reads);
 	if (rc == -ECONNREFUSED)
 		rc = dsm__fail(-ENOENT, "rdma: no engine listens at %s:%u", uri->host, port);
 	if (rc == 0 && endpoint_start(&conn->endpoint, dial->reply.credits))

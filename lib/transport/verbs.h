@@ -189,10 +189,6 @@ int verbs_queue_open(struct transport_conn *conn, struct verbs_queue *queue, str
 void verbs_queue_close(struct verbs_queue *queue);
 /* Memory that costs nothing until it is touched. */
 void *verbs_reserve(uint64_t bytes);
-static inline uint32_t verbs_ms_left(uint64_t now, uint64_t deadline)
-{
-	return now < deadline ? (uint32_t)((deadline - now) / 1000000u) + 1 : 1;
-}
 
 /* ---- verbs_watch.c: slow path, control_lock held ---- */
 int verbs_watch_init(struct transport_conn *conn);

@@ -41,7 +41,7 @@ int verbs_queue_open(struct transport_conn *conn, struct verbs_queue *queue, str
 	/* the same device, address and port as the control pair's */
 	struct sockaddr *to = rdma_get_peer_addr(conn->control.id);
 	uint64_t now = clock_now(&clock_system);
-	int rc = rc_resolve_to(conn->events, to, verbs_ms_left(now, conn->deadline), &queue->pair.id);
+	int rc = rc_resolve_to(conn->events, to, rc_ms_left(now, conn->deadline), &queue->pair.id);
 	if (rc == 0 && queue->pair.id->verbs != conn->cm_verbs)
 		rc = dsm__fail(-EHOSTUNREACH, "rdma: the way to the engine leads over another device now");
 	struct rc_shape shape = { pd, queue->cq, queue->cq, sends, 1, 0,
@@ -53,7 +53,7 @@ int verbs_queue_open(struct transport_conn *conn, struct verbs_queue *queue, str
 		verbs_proof(conn->keys.token, request.kind, request.session, queue->pair.qp->qp_num, request.proof);
 	if (rc == 0)
 		rc = rc_connect(queue->pair.id, queue->pair.qp, &request,
-			verbs_ms_left(now, conn->deadline), &reply, &queue->depth);
+			rc_ms_left(now, conn->deadline), &reply, &queue->depth);
 	return verbs_noted(conn, rc);
 }
 

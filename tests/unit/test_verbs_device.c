@@ -2,6 +2,7 @@
 /* Devices that can less than others: what they can is asked, and what they cannot is done without. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "core/error.h"
@@ -164,6 +165,22 @@ Test(verbs_device, a_device_that_does_not_say_what_it_can, .timeout = 20)
 	scene_keys(&s);
 	cr_expect_eq(scene_attach(&s), -EIO, "%s", dsm_error());
 	scene_free(&s);
+}
+
+/* The kernel may have learnt it without telling who asked: then asking again finds it. */
+Test(verbs_device, the_next_hops_address_is_asked_for_again, .timeout = 20)
+{
+	struct rdma_event_channel channel = { .fd = -1 };
+	struct rdma_cm_id *id;
+	scene_new(&(struct scene){ 0 });
+	library.unfound = 3;
+	library.looked = 0;
+	cr_expect_eq(rc_resolve(&channel, "127.0.0.1", DSM_PORT, 10000, &id), 0, "%s", dsm_error());
+	cr_expect_eq(library.looked, 4);
+	cr_expect_leq(library.looked_ms, 500);
+	library.unfound = UINT_MAX;
+	cr_expect_eq(rc_resolve(&channel, "127.0.0.1", DSM_PORT, 50, &id), -ETIMEDOUT);
+	cr_expect(strstr(dsm_error(), "no way to"), "%s", dsm_error());
 }
 
 /* The kernel and librdmacm set rights by themselves. */

@@ -127,8 +127,16 @@ int rdma_destroy_id(struct rdma_cm_id *id) { (void)id; return 0; }
 
 int rdma_resolve_addr(struct rdma_cm_id *id, struct sockaddr *from, struct sockaddr *to, int ms)
 {
-	(void)id, (void)from, (void)to, (void)ms;
-	return say(RDMA_CM_EVENT_ADDR_RESOLVED);
+	(void)id, (void)from, (void)to;
+	library.looked++;
+	if ((unsigned)ms > library.looked_ms)
+		library.looked_ms = (unsigned)ms;
+	if (!library.unfound)
+		return say(RDMA_CM_EVENT_ADDR_RESOLVED);
+	library.unfound--;
+	say(RDMA_CM_EVENT_ADDR_ERROR);
+	library.event.status = -ETIMEDOUT;
+	return 0;
 }
 
 int rdma_resolve_route(struct rdma_cm_id *id, int ms)

@@ -20,8 +20,10 @@ struct library {
 	bool no_attr, no_query;     /* ibv_query_device(), ibv_query_qp() fail */
 	/* what the engine answers */
 	uint8_t serves;             /* READs at a time */
+	unsigned unfound;           /* so often the next hop's address is not found in time */
 	/* what was asked for */
 	unsigned pairs, refused;
+	unsigned looked, looked_ms; /* for the next hop's address: how often, and for how long at most */
 	uint32_t inline_given;
 	uint8_t starts, asked;      /* READs: of the pair's last state, of the connection request */
 	/* the rest is the library's own */
