@@ -27,7 +27,7 @@ static int receive(struct link *link, const struct dsm *dsm, uint64_t deadline, 
 	for (;;) {
 		int rc = link->ops->recv(link->conn, message, CONTROL_MAX);
 		if (rc != -EAGAIN)
-			return rc;
+			return rc == -ETIMEDOUT ? -ECONNRESET : rc; /* the engine's silence; our own has a text */
 		uint64_t now = clock_now(dsm->clock);
 		if (now >= deadline)
 			return dsm__fail(-ETIMEDOUT, "%s: the engine does not answer", link->uri);

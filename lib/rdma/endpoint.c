@@ -81,23 +81,31 @@ int endpoint_bind(struct endpoint *ep, struct ibv_qp *qp)
 
 /* ---- sending ---- */
 
+/* One frame of the stream's making; false if there is none. */
+static bool send_frame(struct endpoint *ep, size_t make(struct stream *s, unsigned char *frame))
+{
+	if (ep->broken || !ep->sends_free)
+		return false;
+	uint32_t i = (uint32_t)__builtin_ctzll(ep->sends_free);
+	unsigned char *frame = frame_at(ep, ENDPOINT_RECVS + i);
+	size_t bytes = make(&ep->stream, frame);
+	if (bytes == 0)
+		return false;
+	struct ibv_sge sge = { (uintptr_t)frame, (uint32_t)bytes, ep->frames.mr->lkey };
+	struct ibv_send_wr wr = { .wr_id = ENDPOINT_OURS | i, .sg_list = &sge, .num_sge = 1,
+		.opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED | IBV_SEND_SOLICITED };
+	struct ibv_send_wr *bad;
+	if (ibv_post_send(ep->qp, &wr, &bad))
+		lost(ep, -ECONNRESET);
+	else
+		ep->sends_free &= ~((uint64_t)1 << i);
+	return true;
+}
+
 static void send_frames(struct endpoint *ep)
 {
-	while (!ep->broken && ep->sends_free) {
-		uint32_t i = (uint32_t)__builtin_ctzll(ep->sends_free);
-		unsigned char *frame = frame_at(ep, ENDPOINT_RECVS + i);
-		size_t bytes = stream_next(&ep->stream, frame);
-		if (bytes == 0)
-			return;
-		struct ibv_sge sge = { (uintptr_t)frame, (uint32_t)bytes, ep->frames.mr->lkey };
-		struct ibv_send_wr wr = { .wr_id = ENDPOINT_OURS | i, .sg_list = &sge, .num_sge = 1,
-			.opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED | IBV_SEND_SOLICITED };
-		struct ibv_send_wr *bad;
-		if (ibv_post_send(ep->qp, &wr, &bad))
-			lost(ep, -ECONNRESET);
-		else
-			ep->sends_free &= ~((uint64_t)1 << i);
-	}
+	while (send_frame(ep, stream_next))
+		;
 }
 
 /* ---- completions ---- */
@@ -166,6 +174,12 @@ int endpoint_flush(struct endpoint *ep)
 	reap(ep);
 	send_frames(ep);
 	return ep->broken;
+}
+
+void endpoint_probe(struct endpoint *ep)
+{
+	if (!~ep->sends_free)
+		send_frame(ep, stream_empty);
 }
 
 int endpoint_send(struct endpoint *ep, const void *message, size_t bytes)

@@ -50,6 +50,9 @@ int endpoint_send(struct endpoint *ep, const void *message, size_t bytes);
 /* Its bytes; -EAGAIN nothing whole; -EBADMSG the peer breaks the rules (drop it), -EMSGSIZE;
  * -ECONNRESET. */
 int endpoint_recv(struct endpoint *ep, void *message, size_t room);
+/* Shows whether the peer is still there, if nothing is under way that does: what it does not acknowledge
+ * breaks the connection within half a second. */
+void endpoint_probe(struct endpoint *ep);
 /* Sends what may leave, reaps completions; for a tick. 0 or -ECONNRESET. */
 int endpoint_flush(struct endpoint *ep);
 

@@ -68,13 +68,9 @@ int stream_put(struct stream *s, const void *message, size_t bytes)
 	return 0;
 }
 
-size_t stream_next(struct stream *s, unsigned char *frame)
+static size_t compose(struct stream *s, bool data, unsigned char *frame)
 {
-	struct verbs_frame head = { 0 };
-	bool data = s->used && s->credits >= 2; /* the last one is kept for credits */
-	if (!data && (s->owed < OWED_ENOUGH || s->credits < 1))
-		return 0;
-	head.credits = (uint16_t)s->owed;
+	struct verbs_frame head = { .credits = (uint16_t)s->owed };
 	if (data) {
 		uint32_t bytes;
 		ring_get(s, s->head, &bytes, sizeof(bytes));
@@ -95,6 +91,17 @@ size_t stream_next(struct stream *s, unsigned char *frame)
 	s->owed = 0;
 	verbs_put_frame(frame, &head);
 	return VERBS_FRAME_HEAD + head.length;
+}
+
+size_t stream_next(struct stream *s, unsigned char *frame)
+{
+	bool data = s->used && s->credits >= 2; /* the last one is kept for credits */
+	return data || (s->owed >= OWED_ENOUGH && s->credits) ? compose(s, data, frame) : 0;
+}
+
+size_t stream_empty(struct stream *s, unsigned char *frame)
+{
+	return s->credits >= 2 ? compose(s, false, frame) : 0;
 }
 
 int stream_take(struct stream *s, const void *frame, size_t bytes)

@@ -40,6 +40,8 @@ int stream_start(struct stream *s, uint32_t peer_credits);
 int stream_put(struct stream *s, const void *message, size_t bytes);
 /* The next frame that may leave now, into `frame` (VERBS_FRAME_MAX); its bytes, 0 = none. */
 size_t stream_next(struct stream *s, unsigned char *frame);
+/* A frame that carries nothing but credits, though none are worth one; 0 = not while the last is left. */
+size_t stream_empty(struct stream *s, unsigned char *frame);
 /* A frame that came. 1: with it s->message is whole (until the next call); 0 more to come.
  * -EBADMSG the peer breaks the rules. Its RECV must then be posted anew and stream_posted() said. */
 int stream_take(struct stream *s, const void *frame, size_t bytes);

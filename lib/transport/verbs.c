@@ -14,6 +14,7 @@
 
 #define BYE_NS UINT64_C(500000000)  /* for the last message to leave; a dead peer is known by then */
 #define FENCED_NS UINT64_C(500000000) /* for the news that a role was given away */
+#define PROBE_NS UINT64_C(500000000)
 #define EVENTS_A_PASS 64
 #define CLIENT_QUEUE ((size_t)256 << 10)
 
@@ -81,6 +82,7 @@ static int open_control(struct transport_conn *conn, const struct uri *uri, stru
 		rc = dsm__fail(-EBADMSG, "rdma: what answers is no dsm engine");
 	if (rc == 0)
 		rc = watch_fds(conn);
+	conn->probed_ns = clock_now(&clock_system);
 	return verbs_noted(conn, rc ? rc : verbs_shake_hands(conn, dial));
 }
 
@@ -304,6 +306,16 @@ static int is_lost(struct transport_conn *conn)
 	return !lost && write_is_lost(conn) ? -ECONNRESET : lost;
 }
 
+/* While an attach waits for words nothing else is sent: that the engine let go without one, because its
+ * good-bye was lost or could not be sent, would not be noticed. */
+void verbs_probe(struct transport_conn *conn, uint64_t now)
+{
+	if (now - conn->probed_ns < PROBE_NS)
+		return;
+	conn->probed_ns = now;
+	endpoint_probe(&conn->endpoint);
+}
+
 static int verbs_recv(struct transport_conn *conn, void *message, size_t room)
 {
 	pthread_mutex_lock(&conn->control_lock);
@@ -317,6 +329,8 @@ static int verbs_recv(struct transport_conn *conn, void *message, size_t room)
 	} else if (rc == -EAGAIN && conn->view) {
 		verbs_watch(conn);
 		verbs_notify(conn);
+	} else if (rc == -EAGAIN) {
+		verbs_probe(conn, clock_now(&clock_system));
 	}
 	if (rc > 0)
 		look_into(conn, message, (size_t)rc);

@@ -62,6 +62,7 @@ struct transport_conn {
 	int pid;                    /* of who made it; a forked child only forgets it */
 	int epoll;                  /* fd(): control queue and CM events */
 	uint64_t deadline;          /* of the attach */
+	uint64_t probed_ns;         /* during it: when the engine was last asked whether it is there */
 	struct rdma_event_channel *events;
 	struct ibv_context *cm_verbs, *verbs; /* librdmacm's; ours */
 	uint8_t port;               /* of the device */
@@ -174,6 +175,8 @@ int verbs_shake_hands(struct transport_conn *conn, const struct verbs_dial *dial
  * -EBADMSG, for good. */
 int verbs_say(struct transport_conn *conn, const void *message, size_t bytes);
 int verbs_hear(struct transport_conn *conn, void *message, size_t room);
+/* To be called while an attach waits for a message. */
+void verbs_probe(struct transport_conn *conn, uint64_t now);
 
 /* ---- verbs_open.c ---- */
 int verbs_enter_region(struct transport_conn *conn, const struct control_welcome *welcome,

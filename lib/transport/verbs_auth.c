@@ -29,7 +29,9 @@ static int hear(struct transport_conn *conn, unsigned char *message, size_t room
 		if (n > 0)
 			return n;
 		n = n == -EAGAIN && lost ? lost : n;
-		if (n == -ECONNRESET || n == -ETIMEDOUT || lost)
+		if (n == -ETIMEDOUT)
+			return dsm__fail(-ECONNRESET, "rdma: the engine went without a word during the handshake");
+		if (n == -ECONNRESET || lost)
 			return dsm__fail(-ECONNRESET, "rdma: the engine closed the connection during the "
 				"handshake: it has another key of that id, or the key was just taken away");
 		if (n != -EAGAIN)
@@ -37,6 +39,7 @@ static int hear(struct transport_conn *conn, unsigned char *message, size_t room
 		uint64_t now = clock_now(&clock_system);
 		if (now >= conn->deadline)
 			return dsm__fail(-ETIMEDOUT, "rdma: the engine does not answer the handshake");
+		verbs_probe(conn, now);
 		struct pollfd p = { conn->epoll, POLLIN, 0 };
 		poll(&p, 1, 20);
 	}

@@ -87,6 +87,7 @@ static int get_keys(struct transport_conn *conn)
 		uint64_t now = clock_now(&clock_system);
 		if (now >= conn->deadline)
 			return dsm__fail(-ETIMEDOUT, "rdma: the engine does not send its keys");
+		verbs_probe(conn, now);
 		struct pollfd p = { conn->epoll, POLLIN, 0 };
 		poll(&p, 1, 20);
 	}

@@ -18,6 +18,7 @@ struct fake {
 	struct ibv_qp *qp;
 	struct endpoint ep;
 	bool asks;                  /* for a key that it does not have */
+	bool vanishes;              /* without a word, once it was told something */
 	_Atomic bool ends;
 	bool heard;                 /* anything from the client */
 };
@@ -64,7 +65,10 @@ static void *serve(void *context)
 		}
 		if (f->qp && endpoint_recv(&f->ep, in, sizeof(in)) > 0) {
 			f->heard = true;
-			endpoint_send(&f->ep, message, sizeof(message));
+			if (f->vanishes) /* and its id, whose end would say good-bye, stays */
+				rc_destroy(&f->qp);
+			else
+				endpoint_send(&f->ep, message, sizeof(message));
 		}
 		usleep(1000);
 	}
@@ -85,14 +89,14 @@ static void fake_close(struct fake *f)
 		rdma_destroy_event_channel(f->channel);
 }
 
-static void one_fake(bool asks, uint32_t flags, int want, const char *text)
+static void one_fake(bool asks, bool vanishes, uint32_t flags, int want, const char *text)
 {
-	struct fake f = { .asks = asks };
+	struct fake f = { .asks = asks, .vanishes = vanishes };
 	struct dsm_options opts = DSM_OPTIONS_INIT;
 	struct dsm *dsm = NULL;
 	char uri[128];
 	pthread_t thread;
-	opts.attach_timeout_ms = 3000;
+	opts.attach_timeout_ms = vanishes ? 30000 : 3000;
 	opts.flags = flags;
 	snprintf(uri, sizeof(uri), "rdma://%s:%d", host, FAKE_PORT);
 	int rc = listen_at(&f);
@@ -110,11 +114,14 @@ static void one_fake(bool asks, uint32_t flags, int want, const char *text)
 }
 
 /* Nothing is said to an engine that does not ask for the key, and HELLO only to one that has it. The
- * control: who says that he wants to do without a key talks to it. */
+ * control: who says that he wants to do without a key talks to it. One that has gone without a word is
+ * found out, not waited for. */
 void fake_engines(void)
 {
-	one_fake(false, 0, -EACCES, "not believed");
-	one_fake(true, 0, -EACCES, "does not fit the key");
-	one_fake(false, DSM_NO_KEY, -EBADMSG, "no dsm engine");
+	one_fake(false, false, 0, -EACCES, "not believed");
+	one_fake(true, false, 0, -EACCES, "does not fit the key");
+	one_fake(false, false, DSM_NO_KEY, -EBADMSG, "no dsm engine");
+	one_fake(true, true, 0, -ECONNRESET, "went without a word");
+	one_fake(false, true, DSM_NO_KEY, -ECONNRESET, "closed the connection");
 	all_is_well("engines that are none");
 }

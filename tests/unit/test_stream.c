@@ -27,19 +27,23 @@ static void down(struct side *a)
 	free(a->in.frames);
 }
 
-/* All that `a` may send, to `b`. Never more than b has RECVs. */
+/* To `b`, and never more than it has RECVs. */
+static void fly(struct side *b, const unsigned char *frame, size_t bytes)
+{
+	unsigned at = (b->in.head + b->in.count++) % FLIGHT;
+	cr_assert_leq(b->in.count, STREAM_DEPTH, "more frames than RECVs");
+	memcpy(b->in.frames[at], frame, bytes);
+	b->in.bytes[at] = bytes;
+}
+
+/* All that `a` may send. */
 static unsigned pour(struct side *a, struct side *b)
 {
 	unsigned n = 0;
 	size_t bytes;
 	unsigned char frame[VERBS_FRAME_MAX];
-	while ((bytes = stream_next(&a->s, frame)) != 0) {
-		unsigned at = (b->in.head + b->in.count++) % FLIGHT;
-		cr_assert_leq(b->in.count, STREAM_DEPTH, "more frames than RECVs");
-		memcpy(b->in.frames[at], frame, bytes);
-		b->in.bytes[at] = bytes;
-		n++;
-	}
+	for (; (bytes = stream_next(&a->s, frame)) != 0; n++)
+		fly(b, frame, bytes);
 	return n;
 }
 
@@ -145,6 +149,36 @@ Test(stream, silence_stays_silence)
 	}
 	cr_assert_leq(frames, 17 + 3);
 	cr_assert_geq(idle, 90);
+	down(&a);
+	down(&b);
+}
+
+/* Whether somebody is there may be asked for ever, and what is to be said still gets through; of one who
+ * takes nothing it is asked until the last credit is left. */
+Test(stream, empty_frames_leave_room_for_messages)
+{
+	unsigned char frame[VERBS_FRAME_MAX] = { 0 };
+	struct side a, b;
+	size_t bytes;
+	unsigned heard = 0, asked = 0;
+	up(&a, (size_t)1 << 20);
+	up(&b, (size_t)1 << 20);
+	for (; asked < 1000 && (bytes = stream_empty(&a.s, frame)) != 0; asked++) {
+		fly(&b, frame, bytes);
+		cr_assert_eq(take(&b), 0);
+		pour(&b, &a);
+		while (a.in.count)
+			cr_assert_eq(take(&a), 0);
+	}
+	cr_assert_eq(asked, 1000);
+	cr_assert_eq(stream_put(&a.s, frame, 100), 0);
+	pour(&a, &b);
+	while (b.in.count)
+		heard += take(&b) == 1;
+	cr_assert_eq(heard, 1);
+	for (asked = 0; asked < 1000 && (bytes = stream_empty(&a.s, frame)) != 0; asked++)
+		fly(&b, frame, bytes);
+	cr_assert(asked < STREAM_DEPTH && a.s.credits == 1, "%u, %u", asked, a.s.credits);
 	down(&a);
 	down(&b);
 }
