@@ -34,15 +34,19 @@ async function values(page) {
 	const ago = () => page.locator('#cells [data-cell="drilling.rop"] .age').textContent();
 	check('an age that grows', await within(async () => parseFloat(await ago()) > 1), await ago());
 	check('an owner that is not there', (await page.locator('[data-group="panel"] .owner').textContent()).includes('operator vacant'));
-	check('the bar', await word(page) === 'RUNNING');
+	check('the bar', await within(async () => await word(page) === 'RUNNING'), await word(page));
 	set('--owner', 'operator', 'panel.brake', 7.5);
 	check('an owner that has gone: stale, by word', await within(async () => await state(page, 'panel.brake') === '⚠ stale owner'), await state(page, 'panel.brake'));
 	check('in brackets', await figure(page, 'panel.brake') === '(7.5)', await figure(page, 'panel.brake'));
 	check('amber', await within(async () => await page.locator('#banner').getAttribute('class') === 'warn'));
-	const { cells } = await (await fetch(`${page.url()}api/v1/health`)).json(), parts = Object.entries(cells).filter(([, n]) => n);
-	const told = await page.locator('#summary').textContent();
-	check('the bar counts what is what', parts.length >= 3 && parts.every(([what, n]) => told.includes(`${n} ${what}`)) &&
-		told.startsWith(`${parts.reduce((all, [, n]) => all + n, 0)} cells`), [told, cells]);
+	let told, cells;
+	check('the bar counts what is what', await within(async () => {
+		({ cells } = await (await fetch(`${page.url()}api/v1/health`)).json());
+		told = await page.locator('#summary').textContent();
+		const parts = Object.entries(cells).filter(([, n]) => n);
+		return parts.length >= 3 && parts.every(([what, n]) => told.includes(`${n} ${what}`)) &&
+			told.startsWith(`${parts.reduce((all, [, n]) => all + n, 0)} cells`);
+	}), [told, cells]);
 }
 
 async function tools(page) {
