@@ -179,6 +179,10 @@ struct dsm_options {
  *  -ENODEV      the table has no such owner
  *  -EUSERS      the engine has all the clients it takes, or half of them are this user's
  *  -EPROTONOSUPPORT  another layout or control version; text gives both
+ *  -EHOSTUNREACH, -ENETUNREACH  no way leads there; -ENODEV also: no RDMA device does
+ *  -ECONNRESET  the connection ended during the attach; try again
+ *  -EAGAIN      what the role's groups hold could not be read in time; try again
+ *  -EBADMSG     what answers is no dsm engine, or sends what cannot be
  *  -ENOTSUP     the transport is not in this build; -ETIMEDOUT; -ENOMEM; -EMFILE */
 DSM_EXPORT int dsm_attach(const char *uri, const struct dsm_options *opts, struct dsm **out);
 

@@ -246,12 +246,12 @@ static int take_options(struct dsm *dsm, const struct dsm_options *opts)
 	return 0;
 }
 
-/* What an owner's role holds is read here: an attach has time for that, and a call of it may have less. */
+/* What an owner's role holds is read here, in what is left of the attach's time, whatever a call has. */
 static int attend_first(struct dsm *dsm, uint64_t deadline)
 {
 	uint64_t now = clock_now(dsm->clock), left_ms = now < deadline ? (deadline - now) / 1000000u : 0;
 	uint32_t call_ms = dsm->call_timeout_ms;
-	dsm->call_timeout_ms = left_ms > call_ms ? (uint32_t)left_ms : call_ms;
+	dsm->call_timeout_ms = left_ms ? (uint32_t)left_ms : 1;
 	int rc = handle_attend(dsm);
 	dsm->call_timeout_ms = call_ms;
 	return rc;
