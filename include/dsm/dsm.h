@@ -146,8 +146,7 @@ struct dsm_options {
 	size_t size;             /**< sizeof(struct dsm_options); set by DSM_OPTIONS_INIT */
 	const char *owner;       /**< owner role to claim; NULL = read only */
 	uint32_t flags;          /**< enum dsm_attach_flags */
-	uint32_t attach_timeout_ms; /**< total, over all transports and tries; default 2000,
-	                                 10000 for rdma://HOST, 5000 for udp://HOST */
+	uint32_t attach_timeout_ms; /**< total, over all transports and tries; default 2000, rdma:// 10000, udp:// 5000 */
 	uint32_t call_timeout_ms;   /**< total deadline of one read or snapshot; default 1000 */
 	uint32_t tries;          /**< attempts of one read before -EAGAIN; default 1000 */
 	const char *program;     /**< shown by `dsm ps`; default: the process's name */
@@ -176,14 +175,11 @@ struct dsm_options {
  *  -ENOENT      no engine of that name; text says what was tried, transport by transport
  *  -EACCES      the engine refuses this user, or this key, the role
  *  -EBUSY       the owner role is held by a live process (text names it); see DSM_TAKE_OVER
- *  -ENODEV      the table has no such owner
+ *  -ENODEV      the table has no such owner, or no RDMA device leads there
  *  -EUSERS      the engine has all the clients it takes, or half of them are this user's
  *  -EPROTONOSUPPORT  another layout or control version; text gives both
- *  -EHOSTUNREACH, -ENETUNREACH  no way leads there; -ENODEV also: no RDMA device does
- *  -ECONNRESET  the connection ended during the attach; try again
- *  -EAGAIN      what the role's groups hold could not be read in time; try again
- *  -EBADMSG     what answers is no dsm engine, or sends what cannot be
- *  -ENOTSUP     the transport is not in this build; -ETIMEDOUT; -ENOMEM; -EMFILE */
+ *  -ECONNRESET  the connection ended meanwhile; -EAGAIN what the role holds was not read in time; -ETIMEDOUT
+ *  -ENOTSUP     not in this build; -EBADMSG no dsm engine; -EHOSTUNREACH, -ENETUNREACH; -ENOMEM; -EMFILE */
 DSM_EXPORT int dsm_attach(const char *uri, const struct dsm_options *opts, struct dsm **out);
 
 /** End a handle, set *dsm to NULL. Accepts NULL and a pointer to NULL. An owner gives its
